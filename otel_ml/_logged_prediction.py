@@ -8,6 +8,15 @@ from typing import Any, Final, NamedTuple
 
 from otel_ml._figures.label_bins import LabelBins
 from otel_ml._figures.score_probabilities import Calibration
+from otel_ml._values import line
+
+NAME_LIMIT: Final = 128
+"""Characters of the name of a model, and of its version."""
+
+
+def name_text(name: object) -> str:
+    """Returns the name or the version of a model as it is stored and exported."""
+    return line(name if isinstance(name, str) else str(name), NAME_LIMIT)
 
 
 class LoggedPrediction(NamedTuple):

@@ -12,8 +12,8 @@ from otel_ml._values.kinds import builtin
 
 Moment: TypeAlias = float | str | dt.date
 """Seconds since the epoch, an ISO 8601 text, a date or a datetime; of numpy and pandas too."""
-LATEST: Final = 1e11
-"""Seconds since the epoch of the latest plausible moment; the present in milliseconds is later."""
+LATEST: Final = 1.8e10
+"""Seconds since the epoch of the latest moment, in the year 2540, up to which OTLP has nanoseconds."""
 _ZERO_OFFSET: Final = re.compile("(?:[Zz]| UTC)$")
 _DATE_DIGITS: Final = 8
 """Digits of a date that ISO 8601 writes without hyphens."""

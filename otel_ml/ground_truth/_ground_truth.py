@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from otel_ml import _guard, _process
-from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
+from otel_ml._logged_prediction import LoggedPrediction, LoggedRows, name_text
 from otel_ml._process.exit import at_exit
 from otel_ml._values.moments import Moment, seconds
 from otel_ml.ground_truth._account import INVALID, Account
@@ -44,6 +44,7 @@ from otel_ml.ground_truth.storage._windows import (
     measure_segments,
     read_bounds,
     read_column,
+    read_names,
 )
 
 if TYPE_CHECKING:
@@ -267,14 +268,14 @@ class GroundTruth:
             ValueError: `by` is unknown, or the window is empty.
             StoreError: The store cannot be read.
         """
-        window = TruthWindow(*read_bounds(start, end), model, version, role, read_column(by))
+        window = TruthWindow(*read_bounds(start, end), *read_names(model, version), role, read_column(by))
         self.flush(_EXIT_SECONDS)
         if by_segment is not None:
             return self._measure_segments(window, by_segment)
         figures = measure_labelled(self._database, self._store.class_sets, window)
         if by == "predicted_at":
             figures |= coverage(figures["labelled"], count_predicted(self._database, window))
-        notes = figures.pop(NOTES, []) + self._notes(figures["labelled"], model)
+        notes = figures.pop(NOTES, []) + self._notes(figures["labelled"], window.model)
         return {**figures, NOTES: notes} if notes else figures
 
     def compare_versions(  # noqa: PLR0913
@@ -312,7 +313,7 @@ class GroundTruth:
         """
         if difference is not None and not difference > 0:
             raise ValueError(f"the difference to look for must be above 0, not {difference}")
-        window = TruthWindow(*read_bounds(start, end), model, None, None, "predicted_at")
+        window = TruthWindow(*read_bounds(start, end), *read_names(model, None), None, "predicted_at")
         self.flush(_EXIT_SECONDS)
         named = baseline, challenger
         return compare_versions(self._database, self._store.class_sets, window, named, difference)
@@ -351,11 +352,11 @@ class GroundTruth:
             StoreError: The store cannot be read.
         """
         check_figure(figure)
-        window = TruthWindow(*read_bounds(start, end), model, version, role, read_column(by))
+        window = TruthWindow(*read_bounds(start, end), *read_names(model, version), role, read_column(by))
         self.flush(_EXIT_SECONDS)
         measure = partial(measure_labelled, self._database, self._store.class_sets)
         found = measure_decay(measure, window, figure, None if trained_at is None else seconds(trained_at), limit)
-        return {**found, "notes": self._notes(sum(day["labels"] for day in found["days"]), model)}
+        return {**found, "notes": self._notes(sum(day["labels"] for day in found["days"]), window.model)}
 
     def estimate_metrics(
         self, start: Moment, end: Moment, *, model: str, version: str | None = None, role: str | None = "primary"
@@ -375,7 +376,7 @@ class GroundTruth:
             ValueError: The window is empty.
             StoreError: The store cannot be read.
         """
-        window = TruthWindow(*read_bounds(start, end), model, version, role, "predicted_at")
+        window = TruthWindow(*read_bounds(start, end), *read_names(model, version), role, "predicted_at")
         self.flush(_EXIT_SECONDS)
         return measure_expected(self._database, window)
 
@@ -395,7 +396,7 @@ class GroundTruth:
             StoreError: The store cannot be read, or the predictions are of several tasks.
         """
         self.flush(_EXIT_SECONDS)
-        window = TruthWindow(seconds(start), seconds(end), model, version, role, "predicted_at")
+        window = TruthWindow(seconds(start), seconds(end), *read_names(model, version), role, "predicted_at")
         return read_stored(self._database, window)
 
     def waiting(self, *, model: str | None = None, limit: int = 100) -> list[WaitingLabel]:
@@ -409,7 +410,7 @@ class GroundTruth:
             StoreError: The store cannot be read.
         """
         self.flush(_EXIT_SECONDS)
-        return list_waiting(self._database, model, limit)
+        return list_waiting(self._database, None if model is None else name_text(model), limit)
 
     def models(self) -> list[tuple[str, str, str]]:
         """Returns name, version and role of every model that has predictions in the store.

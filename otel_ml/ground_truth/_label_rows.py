@@ -8,6 +8,7 @@ from itertools import repeat
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from otel_ml import _guard
+from otel_ml._logged_prediction import NAME_LIMIT
 from otel_ml._values import CLASS_LIMIT, ID_LIMIT, few_names, id_text, line, number, written_number
 from otel_ml._values.kinds import FRAMES, kind, pairs, sequence
 from otel_ml._values.labels import label_text
@@ -67,7 +68,7 @@ def read_label(row: GivenLabel, clock: Callable[[], float]) -> StoredLabel | Lab
     is_plain = type(label) in _PLAIN and not (type(label) is str and len(label) > CLASS_LIMIT)
     read = _guard.call("ground_truth.read_label", _read_plain if is_plain else _read_value, label)
     value, digits = read or (None, None)
-    model = ANY_MODEL if is_missing(row.model) else line(row.model)
+    model = ANY_MODEL if is_missing(row.model) else line(row.model, NAME_LIMIT)
     if not name or not value or model is None:
         return LabelOutcome("failed", _NO_LABEL, reason=UNREADABLE)
     at = clock() if row.at is None else find_seconds(row.at)

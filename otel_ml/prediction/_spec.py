@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from otel_ml import _guard, semconv
 from otel_ml._figures.score_probabilities import Calibration
-from otel_ml._logged_prediction import LoggedPrediction, LoggedRows
+from otel_ml._logged_prediction import LoggedPrediction, LoggedRows, name_text
 from otel_ml._telemetry.predictions.segment_cells import Segment
-from otel_ml._values import class_text, line
+from otel_ml._values import class_text
 from otel_ml._values.labels import SEVERAL
 from otel_ml._values.moments import find_seconds
 from otel_ml.config import ConfigError
@@ -22,8 +22,6 @@ from otel_ml.quality import ColumnNames, ReferenceProfile, Schema
 
 Role = Literal["primary", "canary", "shadow"]
 Task = Literal["binary", "multiclass", "multilabel", "regression", "ranking", "other"]
-
-NAME_LIMIT = 128
 
 
 class PredictionStore(Protocol):
@@ -162,7 +160,7 @@ def valid_name(name: Any) -> str:
     Raises:
         ConfigError: It is not a text, or empty.
     """
-    clean = line(name, NAME_LIMIT) if isinstance(name, str) else None
+    clean = name_text(name) if isinstance(name, str) else None
     if not clean or not clean.strip():
         raise ConfigError("the name of a model must be a text that is not empty")
     return clean
@@ -176,7 +174,7 @@ def valid_version(version: Any) -> str:
     """
     if type(version) not in (str, int, float):
         raise ConfigError("the version of a model must be a text or a number")
-    return line(str(version), NAME_LIMIT) or ""
+    return name_text(version)
 
 
 def valid_time(argument: str, moment: Any) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from otel_ml._logged_prediction import name_text
 from otel_ml._values import few_names
 from otel_ml.ground_truth._pairs import ROLES, baseline_order
 from otel_ml.ground_truth.exact._versions import PairRows, SideRow, SideRows, compare
@@ -106,7 +107,8 @@ def choose(served: Sequence[Served], baseline: str | None, challenger: str | Non
 def _find(served: Sequence[Served], name: str | None) -> Served:
     if name is None and served:
         return served[0]
-    version, _, role = (name or "").rpartition("/")
+    name = name_text(name or "")
+    version, _, role = name.rpartition("/")
     found = [one for one in served if (one.version, one.role) == (version, role)] if role in ROLES and version else []
     found = found or [one for one in served if name in {one.version, one.role}]
     if len(found) != 1:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+from otel_ml._logged_prediction import name_text
 from otel_ml._values import few_names
 from otel_ml._values.moments import Moment, seconds
 from otel_ml.ground_truth._segment_texts import read_segments
@@ -52,6 +53,11 @@ def read_bounds(start: Moment, end: Moment) -> tuple[float, float]:
     if first >= last:
         raise ValueError(f"the window ends at {end} before it starts at {start}")
     return first, last
+
+
+def read_names(model: str, version: str | None) -> tuple[str, str | None]:
+    """Returns name and version of a model as they are stored."""
+    return name_text(model), None if version is None else name_text(version)
 
 
 def read_column(by: str) -> str:

@@ -113,6 +113,27 @@ def test_a_label_settles_predictions_in_any_order(truth: otel_ml.GroundTruth) ->
         }
 
 
+@pytest.mark.parametrize("version", [1, 2.0, "3"])
+def test_a_name_means_the_same_where_figures_are_asked_for(truth: otel_ml.GroundTruth, version: Any) -> None:
+    """A version that is a number, and a name that was cleaned or cut (mlflow/mlflow#24522: SQLite tolerates it)."""
+    with InMemoryTelemetry():
+        name = "fraud\n" + "x" * 200
+        model, other = (otel_ml.Model(name, each, ground_truth=truth, **BINARY) for each in (version, "9"))
+        for each in (model, other):
+            each.record({}, prediction=1, id="a")
+        truth.flush()
+
+        assert (truth.record_label("a", 1, model=name), truth.record_label("b", 1, model=name)) == (
+            "matched",
+            "waiting",
+        )
+        assert figures(truth, model=name, version=version)["labelled"] == 1
+        assert [one.id for one in truth.waiting(model=name)] == ["b"]
+        found: dict[str, Any] = truth.compare_versions(0, 4e9, model=name, baseline=version, challenger="9")
+        assert found["pairs"] == 1
+        assert truth.read_outcomes(0, 4e9, model=name, version=version).labels == ["1"]
+
+
 def test_labels_that_wait_are_for_their_model_only(truth: otel_ml.GroundTruth) -> None:
     """One that names its model goes on waiting for it; one that does not is refused when two models come together."""
     with InMemoryTelemetry():
