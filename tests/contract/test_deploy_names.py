@@ -67,7 +67,7 @@ FOREIGN_LABELS = {
     # Alertmanager's.
     *("integration", "reason"),
     # The Collector's.
-    *("exporter", "receiver", "data_type", "decision", "policy", "sampled"),
+    *("exporter", "receiver", "data_type", "policy", "sampled"),
     # From our recording rules: the digits of a score bin, a tenth of the scores, the bin before it is merged.
     # and what an objective is about.
     *("tens", "ones", "calibration_bin", "raw", "ml_slo"),

@@ -79,7 +79,7 @@ def test_the_panels_about_gateways_have_data(otelcol: Path, backend: Backend, tm
     end = next(n for n, panel in enumerate(panels) if n > start and panel["type"] == "row")
     values = {"environment": ".*", "cluster": ".*", "__rate_interval": "5m"}
     queries = [verify.fill_in(each["expr"], values) for panel in panels[start + 1 : end] for each in panel["targets"]]
-    assert len(queries) == 6
+    assert len(queries) == 7
     with prometheus(tmp_path, write_settings(tmp_path), "created-timestamp-zero-ingestion") as address:
         environment = collector_environment(
             backend.address, tmp_path, OTELCOL_DECISION_WAIT="1s", OTELCOL_SELF_INTERVAL_MS="200"

@@ -6,6 +6,8 @@ from rows.panels import CHOSEN_PLACE, Panel, Row, limit, query
 from rows.telemetry_rows import PER_SECOND, collectors
 
 SAMPLING = "processor_tail_sampling"
+FATES = (("true", "kept"), ("false", "discarded"))
+"""Values of the label `sampled`, and what they mean."""
 GATEWAYS = Row(
     "Gateways",
     [
@@ -14,9 +16,10 @@ GATEWAYS = Row(
             "Decisions of the Collectors that sample traces (`gateway.yaml`). Without one this row is empty.",
             [
                 query(
-                    collectors(f"{SAMPLING}_global_count_traces_sampled", "decision, instance"),
-                    "{{decision}} {{instance}}",
+                    collectors(f"{SAMPLING}_global_count_traces_sampled", "instance", f', sampled="{kept}"'),
+                    f"{fate} {{{{instance}}}}",
                 )
+                for kept, fate in FATES
             ],
             unit=PER_SECOND,
             defaults={"min": 0},
@@ -48,7 +51,7 @@ GATEWAYS = Row(
                         collectors(f"{SAMPLING}_early_releases_from_cache_decision", "instance", f', sampled="{kept}"'),
                         f"late spans, {fate} {{{{instance}}}}",
                     )
-                    for kept, fate in (("true", "kept"), ("false", "discarded"))
+                    for kept, fate in FATES
                 ),
             ],
             unit=PER_SECOND,
