@@ -66,6 +66,10 @@ test: $(VENV)/.dev $(LIBRARY) ## Run all tests; builds the servers on the first 
 	@$(PYTHON) deploy/local/build.py
 	@$(PYTHON) -m pytest -q -n logical --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered --durations=15 tests
 
+.PHONY: screenshots
+screenshots: $(VENV)/.dev $(LIBRARY) ## Take the pictures of the console while the demo runs (three minutes, needs Chromium)
+	@$(PYTHON) tests/browser/screenshots.py
+
 .PHONY: gpu
 gpu: $(VENV)/.dev ## Compare the sampler with nvidia-smi, idle and under a real load (needs an NVIDIA driver, takes a minute)
 	@$(PYTHON) tests/gpu/kit.py .gpu-kit

@@ -54,7 +54,7 @@ def build(store: Database, ingest: IngestQueue, options: Options) -> ASGIApp:
             *Api(reader, ingest).routes(),
             *_pages.routes(frame),
         ],
-        exception_handlers={HTTPException: failed},
+        exception_handlers={HTTPException: failed, Exception: failed},
     )
     return _Guarded(app, local_only=options.is_loopback)
 

@@ -222,7 +222,7 @@ def test_pages_are_accessible(visit, filled, axe):
     page = visit("/", color_scheme="light")
     for path in PAGES:
         page.goto(filled.address + path)
-        page.wait_for_function("document.querySelectorAll('figure[data-chart]:not([data-drawn])').length === 0")
+        expect(page.locator("figure[data-chart]:not([data-drawn])")).to_have_count(0)
         assert axe(page) == [], path
         page.emulate_media(color_scheme="dark")
         assert axe(page, "color-contrast") == [], path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from otel_ml import semconv
 from otel_ml.console.web._formats import figure, share
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ ERROR_SHARE: Final = 0.01
 """The share of failed calls above which a model or service is listed; also that of the alert rules."""
 _NAMED: Final = 3
 _LARGER_IS_WORSE: Final = frozenset({"mae"})
+_NAMES: Final = {semconv.PREDICTION_FEATURE: "the predictions", semconv.LABEL_FEATURE: "the labels"}
 BAD, WARN = "bad", "warn"
 
 
@@ -38,7 +40,10 @@ def _of_model(row: dict[str, Any]) -> Iterator[Alert]:
     name = row["model"]
     changed = row["changed"]
     if changed:
-        named = ", ".join(f"{feature} {verdict.replace('_', ' ')}" for feature, verdict in [*changed.items()][:_NAMED])
+        named = ", ".join(
+            f"{_NAMES.get(feature, feature)} {verdict.replace('_', ' ')}"
+            for feature, verdict in [*changed.items()][:_NAMED]
+        )
         more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
         yield Alert(BAD, name, f"{_number(len(changed), 'feature')} changed", named + more, "/data", name)
     if row["calls"] and row["errors"] / row["calls"] > ERROR_SHARE:

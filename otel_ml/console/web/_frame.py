@@ -92,7 +92,7 @@ class Frame:
         found = await self.view(request, known)
         return found if found.model else found.of(await self.reader.read(_models.busiest))
 
-    async def render(self, request: Request, template: str, shown: PageView, **values: Any) -> Response:
+    async def render(self, request: Request, template: str, shown: PageView, /, **values: Any) -> Response:
         """Returns a page about a view."""
         kept = [(name, text) for name, text in request.query_params.items() if name not in NAMES and text]
         models = await self.reader.read(_models.names)

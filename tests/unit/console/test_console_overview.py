@@ -176,3 +176,30 @@ def test_stages_come_from_histograms(console):
     with console.store.cursor() as cursor:
         rows = _counted.stages(cursor, Span("fraud", NOW - 2 * HOUR))
     assert [(row["stage"], row["calls"], row["mean"]) for row in rows] == [("slow", 4, 0.02), ("fast", 3, 0.02)]
+
+
+def test_many_models_fit_on_a_page(console):
+    """A page stays below 100 KiB; the models that need attention are shown, of the others as many as fit."""
+    events = [
+        prediction(f"p-{index}-{number}", at=NOW - number * 10 * SECOND,
+                   attributes={semconv.MODEL_NAME: f"model-{index:02}"})
+        for index in range(60) for number in range(2)
+    ]  # fmt: skip
+    console.feed(logs(*events))
+    for index in range(60):
+        console.feed(traces(span(own=f"{index + 1:016x}"), service=f"service-{index:02}"))
+    failed = {**IDENTITY, semconv.MODEL_NAME: "model-59", semconv.ERROR_TYPE: "ValueError"}
+    console.feed(logs(*(prediction(f"f-{index}", attributes=failed) for index in range(5))))
+    body = console.send("/?range=15m").body
+    assert len(body) < 100 * 1024
+    rows = re.findall(r"<strong>(model-\d\d)</strong></a><span", body.decode())
+    assert (rows[:2], len(rows)) == (["model-59", "model-00"], 30)
+    assert b"30 more models" in body
+
+
+def test_a_page_that_fails_says_so(console):
+    """An error of our own is a page with the security headers, and no text of the error."""
+    console.store.close()
+    answer = console.send("/?range=15m")
+    assert (answer.status, b"Failed." in answer.body) == (500, True)
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.console.performance._summary import summaries
 from otel_ml.console.storage import _counted, _feature_verdicts, _services, _traffic
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from otel_ml.console.web._frame import Frame
 
 
+_SHOWN: Final = 30
+"""Models and services of one page."""
+
+
 def routes(frame: Frame) -> list[BaseRoute]:
     """The route of the page."""
 
@@ -28,9 +32,11 @@ def routes(frame: Frame) -> list[BaseRoute]:
         span = Span(None, view.window.since_ns, None if view.is_live else view.window.until_ns)
         models = await frame.reader.read(_models, view.window, span)
         services = await frame.reader.read(_served, view.window)
+        found = alerts(models, services)
+        places = {alert.subject: place for place, alert in reversed([*enumerate(found)])}
         return await frame.render(
-            request, "overview.html", view, title="Overview", rows=models, services=services,
-            alerts=alerts(models, services), address=address(request),
+            request, "overview.html", view, title="Overview", alerts=found, address=address(request), shown=_SHOWN,
+            rows=sorted(models, key=lambda row: places.get(row["model"], len(found))), services=services,
         )  # fmt: skip
 
     return [frame.route("/", overview)]
