@@ -203,3 +203,17 @@ def test_a_page_that_fails_says_so(console):
     answer = console.send("/?range=15m")
     assert (answer.status, b"Failed." in answer.body) == (500, True)
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_durations_that_are_no_numbers_are_left_out(console):
+    """Durations and scores that are not finite are shown nowhere, and break no page: dgraph-io/ratel#59."""
+    odd = ({semconv.PREDICTION_DURATION_ATTRIBUTE: each} for each in (float("nan"), float("inf"), -float("inf")))
+    records = [prediction(f"p-{index}", score=float("nan")) for index in range(3)]
+    for log, attributes in zip(records, odd, strict=True):
+        for pair in log.attributes:
+            if pair.key in attributes:
+                pair.value.double_value = attributes[pair.key]
+    console.feed(logs(*records))
+    for path in ("/", "/model"):
+        found = page(console, f"{path}?range=1h")
+        assert not re.search(r"\b(nan|inf|NaN|Infinity)\b", found)

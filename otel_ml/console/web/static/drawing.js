@@ -156,7 +156,7 @@ export function heat(table, colour) {
     yAxis: {
       type: "category",
       data: table.series.map(({ name }) => name),
-      axisLabel: { color: colour.quiet, hideOverlap: true },
+      axisLabel: { color: colour.quiet, interval: Math.ceil(table.series.length / 7) - 1 },
       axisLine: { show: false },
       axisTick: { show: false },
     },

@@ -15,10 +15,8 @@ function isBusy() {
   return document.hidden || !getSelection().isCollapsed || (at && at.matches("select, main input"));
 }
 
-function keep(before) {
-  // what the scripts made is not in the page that arrived
-  return !before.matches?.(".plot");
-}
+// What the scripts made is not in the page that arrived.
+const keep = (node) => !node.matches?.(".plot, .toggle");
 
 async function refresh(morph, enhance) {
   const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
@@ -27,10 +25,11 @@ async function refresh(morph, enhance) {
   // another version of the console serves other scripts
   if (next.querySelector("script[type=module]")?.src !== document.querySelector("script[type=module]").src) location.reload();
   morph(document.getElementById("live"), next.getElementById("live"), {
-    morphStyle: "innerHTML",
+    morphStyle: "outerHTML",
     ignoreActiveValue: true,
     callbacks: {
       beforeNodeMorphed: keep,
+      beforeNodeRemoved: keep,
       beforeAttributeUpdated: (name, node) => !(name === "open" && node.matches("details")) && !name.startsWith("data-drawn"),
     },
   });
