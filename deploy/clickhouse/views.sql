@@ -138,39 +138,21 @@ WITH
             canonical(p.predicted) AS predicted,
             canonical(l.label) AS label,
             canonical(p.positive) AS positive,
-            p.score AS score,
+            if(is_labelled AND task != 'multiclass', p.score, NULL) AS probability,
             if(task = 'regression', p.value - l.number, NULL) AS error
         FROM otel_ml_predictions AS p
         LEFT JOIN otel_ml_labels AS l ON p.id = l.id AND p.model = l.model AND p.version = l.version AND p.role = l.role
         WHERE predicted_at >= toUInt32({start:DateTime}) AND predicted_at < toUInt32({end:DateTime})
     ),
-    judged AS (
+    ranked AS (
+        -- The mean of the first and the last place of equal probabilities.
         SELECT
             *,
             is_labelled AND predicted IS NOT NULL AND task != 'regression' AS is_judged,
-            -- Without declared classes there is a positive one if all are 0 and 1, or no and yes.
-            multiIf(
-                max(task = 'multiclass') OVER groups, NULL,
-                count(positive) OVER groups > 0, if(uniqExact(positive) OVER groups = 1, any(positive) OVER groups, NULL),
-                min(label IN ('0', '1') AND coalesce(predicted, label) IN ('0', '1')) OVER found = 1, '1',
-                min(lower(label) IN ('no', 'yes') AND lower(coalesce(predicted, label)) IN ('no', 'yes')) OVER found = 1,
-                    if(min(label = lower(label)) OVER found = 1, 'yes', if(min(label = upper(label)) OVER found = 1, 'YES', 'Yes')),
-                min(lower(label) IN ('n', 'y') AND lower(coalesce(predicted, label)) IN ('n', 'y')) OVER found = 1,
-                    if(min(label = lower(label)) OVER found = 1, 'y', 'Y'),
-                NULL) AS one
+            task = 'multiclass' AS is_multiclass,
+            (rank() OVER by_score + count() OVER by_score) / 2 AS place
         FROM rows
-        WINDOW groups AS (PARTITION BY window_start, model, version, role, segment),
-            found AS (PARTITION BY window_start, model, version, role, segment, is_labelled)
-    ),
-    ranked AS (
-        SELECT
-            *,
-            if(is_labelled AND task != 'multiclass' AND one IS NOT NULL, score, NULL) AS probability,
-            rank() OVER by_score + (count() OVER same_score - 1) / 2 AS place
-        FROM judged
-        WINDOW
-            by_score AS (PARTITION BY window_start, model, version, role, segment, probability IS NULL ORDER BY probability),
-            same_score AS (PARTITION BY window_start, model, version, role, segment, probability)
+        WINDOW by_score AS (PARTITION BY window_start, model, version, role, segment, probability IS NULL ORDER BY probability)
     ),
     pairs AS (
         SELECT
@@ -180,16 +162,16 @@ WITH
             role,
             segment,
             any(task) AS task,
-            any(one) AS sought,
+            max(is_multiclass) AS has_multiclass,
+            groupUniqArray(positive) AS declared,
+            predicted,
+            label,
             is_judged,
-            if(is_judged, assumeNotNull(predicted), '') AS left,
-            if(is_judged, assumeNotNull(label), '') AS right,
             count() AS times,
-            countIf(is_labelled) AS labelled,
             count(probability) AS scored,
-            countIf(probability IS NOT NULL AND label = one) AS positives,
-            sumIf(place, probability IS NOT NULL AND label = one) AS places,
-            sum(pow(probability - (label = one), 2)) AS squares,
+            sumIf(place, probability IS NOT NULL) AS places,
+            ifNull(sum(pow(1 - probability, 2)), 0) AS squares_if_positive,
+            ifNull(sum(pow(probability, 2)), 0) AS squares_if_not,
             min(probability) AS lowest,
             max(probability) AS highest,
             count(error) AS errors,
@@ -197,9 +179,9 @@ WITH
             sum(error * error) AS squared,
             sum(error) AS signed
         FROM ranked
-        GROUP BY window_start, model, version, role, segment, is_judged, left, right
+        GROUP BY window_start, model, version, role, segment, predicted, label, is_labelled, is_judged
     ),
-    counted AS (
+    gathered AS (
         SELECT
             window_start,
             model,
@@ -207,17 +189,48 @@ WITH
             role,
             segment,
             any(task) AS task,
-            any(sought) AS positive,
-            sum(times) AS predicted,
-            sum(labelled) AS labelled,
+            max(has_multiclass) AS is_multiclass,
+            sum(times) AS predicted_rows,
+            sumIf(times, label IS NOT NULL) AS labelled,
             sumIf(times, is_judged) AS judged,
-            sumIf(times, is_judged AND left = right) AS correct,
-            sumIf(times, is_judged AND left = sought AND right = sought) AS tp,
-            sumIf(times, is_judged AND left = sought AND right != sought) AS fp,
-            sumIf(times, is_judged AND left != sought AND right = sought) AS fn,
-            groupArrayIf((left, right, times), is_judged) AS outcomes,
-            arrayDistinct(outcomes.1) AS predicted_classes,
-            arrayDistinct(outcomes.2) AS actual_classes,
+            groupArrayIf((assumeNotNull(predicted), assumeNotNull(label), times), is_judged) AS outcomes,
+            groupArrayIf((assumeNotNull(label), scored, places, squares_if_positive, squares_if_not), scored > 0) AS sums,
+            groupUniqArrayIf(assumeNotNull(predicted), is_judged) AS predicted_classes,
+            groupUniqArrayIf(assumeNotNull(label), is_judged) AS actual_classes,
+            arrayDistinct(arrayConcat(predicted_classes, groupUniqArray(label))) AS names,
+            groupUniqArrayArray(declared) AS known,
+            min(lowest) AS lowest,
+            max(highest) AS highest,
+            sum(errors) AS errors,
+            sum(absolute) AS absolute,
+            sum(squared) AS squared,
+            sum(signed) AS signed
+        FROM pairs
+        GROUP BY window_start, model, version, role, segment
+    ),
+    described AS (
+        SELECT
+            *,
+            -- Without declared classes there is a positive one if all are 0 and 1, or no and yes.
+            multiIf(
+                is_multiclass OR length(known) > 1 OR empty(names), NULL,
+                notEmpty(known), known[1],
+                hasAll(['0', '1'], names), '1',
+                hasAll(['no', 'yes'], names), 'yes',
+                hasAll(['No', 'Yes'], names), 'Yes',
+                hasAll(['NO', 'YES'], names), 'YES',
+                hasAll(['n', 'y'], names), 'y',
+                hasAll(['N', 'Y'], names), 'Y',
+                NULL) AS positive
+        FROM gathered
+    ),
+    counted AS (
+        SELECT
+            *,
+            arraySum(each -> if(each.1 = each.2, each.3, 0), outcomes) AS correct,
+            arraySum(each -> if(each.1 = positive AND each.2 = positive, each.3, 0), outcomes) AS tp,
+            arraySum(each -> if(each.1 = positive AND each.2 != positive, each.3, 0), outcomes) AS fp,
+            arraySum(each -> if(each.1 != positive AND each.2 = positive, each.3, 0), outcomes) AS fn,
             -- Of each class how often it was both, was predicted, and was true.
             arrayMap(
                 name -> (
@@ -225,21 +238,14 @@ WITH
                     arraySum(each -> if(each.1 = name, each.3, 0), outcomes),
                     arraySum(each -> if(each.2 = name, each.3, 0), outcomes)),
                 arrayDistinct(arrayConcat(predicted_classes, actual_classes))) AS classes,
-            sum(scored) AS scored,
-            sum(positives) AS positives,
-            sum(places) AS places,
-            sum(squares) AS squares,
-            min(lowest) AS lowest,
-            max(highest) AS highest,
-            sum(errors) AS errors,
-            sum(absolute) AS absolute,
-            sum(squared) AS squared,
-            sum(signed) AS signed,
+            if(positive IS NULL, 0, arraySum(each -> each.2, sums)) AS scored,
+            arraySum(each -> if(each.1 = positive, each.2, 0), sums) AS positives,
+            arraySum(each -> if(each.1 = positive, each.3, 0), sums) AS places,
+            arraySum(each -> if(each.1 = positive, each.4, each.5), sums) AS squares,
             -- With no class in common and none that is positive, the two sides are of different vocabularies.
             judged > 0 AND task NOT IN ('multilabel', 'ranking')
                 AND (hasAny(predicted_classes, actual_classes) OR positive IS NOT NULL) AS is_defined
-        FROM pairs
-        GROUP BY window_start, model, version, role, segment
+        FROM described
     )
 SELECT
     window_start,
@@ -249,7 +255,7 @@ SELECT
     segment,
     task,
     positive,
-    predicted,
+    predicted_rows AS predicted,
     labelled,
     if(task = 'regression', errors, judged) AS count,
     scored,
