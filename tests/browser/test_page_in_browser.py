@@ -75,7 +75,7 @@ def test_the_page_works_without_scripts(console, open_page):
     page.select_option("select[name=model]", "churn")
     page.click("text=Show")
     page.wait_for_url(re.compile("model=churn"))
-    assert page.locator("tbody tr td:nth-child(2)").all_inner_texts() == ["churn"]
+    assert page.locator("tbody tr").count() == 1
     page.click("tbody a")
     assert page.title() == "Prediction p-2 · otel-ml"
 

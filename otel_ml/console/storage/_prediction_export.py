@@ -44,15 +44,16 @@ _SAME: Final = ("model", "version", "role", "service_name", "duration", "failed"
 def rows(cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter) -> tuple[list[dict[str, Any]], Place | None]:
     """The rows of one page, and the place of the next page."""
     events, following = _prediction_list.page(cursor, wanted)
-    bodies = _bodies(cursor, [event["key"] for event in events])
-    found = [row for event in events for row in _rows(event, bodies.get(event["key"]))]
+    contents = bodies(cursor, [event["key"] for event in events])
+    found = [row for event in events for row in _rows(event, contents.get(event["key"]))]
     labels = _labels(cursor, [row for row in found if row["batch_id"] is not None])
     for row in found:
         row.update(labels.get((row["trace_id"], row["id"]), {}))
     return found, following
 
 
-def _bodies(cursor: duckdb.DuckDBPyConnection, keys: list[str]) -> dict[str, Any]:
+def bodies(cursor: duckdb.DuckDBPyConnection, keys: list[str]) -> dict[str, Any]:
+    """What the events with these keys say, by key."""
     found = fetch(cursor, "select key, body from predictions where key in (select unnest(?::varchar[]))", [keys])
     return {row["key"]: parse(row["body"]) for row in found}
 

@@ -37,6 +37,8 @@ PAGES: Final = {
 """The pages that the navigation leads to."""
 OF_ONE_MODEL: Final = frozenset({"/model", "/data", "/performance"})
 """Pages about one model; without a model in the address they show the one with the most traffic."""
+PLACE: Final = "after"
+"""The parameter with the place in a list, which another model or range does not have."""
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
@@ -75,13 +77,13 @@ class Frame:
 
         return Route(path, answer, methods=["GET"])
 
-    async def view(self, request: Request, known: Collection[str] = ()) -> PageView:
+    async def view(self, request: Request, known: Collection[str] = (), repeated: Collection[str] = ()) -> PageView:
         """Returns model and range of a request, whose page knows further parameters.
 
         Raises:
             BadParameterError: A parameter is unknown or wrong.
         """
-        _query_parameters.check(request.query_params, (*NAMES, *known))
+        _query_parameters.check(request.query_params, (*NAMES, *known), repeated)
         given = request.query_params.get("range") or request.query_params.get("from")
         now_ns = time.time_ns()
         default = "1h" if given else await self.reader.read(_models.default_range, now_ns)
@@ -94,7 +96,8 @@ class Frame:
 
     async def render(self, request: Request, template: str, shown: PageView, /, **values: Any) -> Response:
         """Returns a page about a view."""
-        kept = [(name, text) for name, text in request.query_params.items() if name not in NAMES and text]
+        given = request.query_params.multi_items()
+        kept = [(name, text) for name, text in given if name not in (*NAMES, PLACE) and text]
         models = await self.reader.read(_models.names)
         return self._answer(
             template, 200, view=shown, models=models, here=request.url.path, kept=kept, is_live=shown.is_live, **values

@@ -16,7 +16,7 @@ from otel_ml.console.web._query_parameters import LIMIT_MAX, TEXT_MAX, BadParame
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
 
-_MANY_MAX = 8
+_MANY_MAX = 16
 """How often a parameter may be repeated that may be."""
 _FEATURE = re.compile(r"(?P<name>.+?)(?P<operator>>=|<=|!=|=|>|<)(?P<value>.*)", re.DOTALL)
 

@@ -24,9 +24,9 @@ class BadParameterError(ValueError):
     """A parameter that the API does not accept; the message is one line of fixed text."""
 
 
-def check(parameters: QueryParams, known: Collection[str]) -> None:
-    """Refuses parameters that are unknown, repeated or too long."""
-    names = [name for name, _ in parameters.multi_items()]
+def check(parameters: QueryParams, known: Collection[str], repeated: Collection[str] = ()) -> None:
+    """Refuses parameters that are unknown, too long, or repeated where they may not be."""
+    names = [name for name, _ in parameters.multi_items() if name not in repeated]
     if not set(names) <= set(known):
         raise BadParameterError(f"unknown parameter; expected {', '.join(known)}")
     if len(names) != len(set(names)):

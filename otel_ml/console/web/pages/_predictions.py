@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
-from otel_ml.console.storage import _prediction_detail, _prediction_list
-from otel_ml.console.web import _query_parameters
+from otel_ml.console.storage import _prediction_detail
 from otel_ml.console.web._waterfall import waterfall
+from otel_ml.console.web.pages import _prediction_list
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _FEATURES_SHOWN: Final = 300
 _ROWS_SHOWN: Final = 100
-_LIST: Final = ("limit", "version")
 UNKNOWN: Final = (
     "No such prediction. It has not arrived yet, retention has deleted it, or it is a row beyond the first "
     f"{_ROWS_SHOWN} of a batch, which is not in the event and is found by its label only."
@@ -29,23 +28,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
     """The routes of both pages."""
 
     async def shown_list(request: Request) -> Response:
-        view = await frame.view(request, _LIST)
-        wanted = _prediction_list.PredictionFilter(
-            limit=_query_parameters.limit(request.query_params),
-            model=view.model,
-            version=request.query_params.get("version") or None,
-            since_ns=view.window.since_ns,
-            until_ns=None if view.is_live else view.window.until_ns,
-        )
-        return await frame.render(
-            request,
-            "predictions.html",
-            view,
-            title="Predictions",
-            predictions=(await frame.reader.read(_prediction_list.predictions, wanted))["predictions"],
-            limit=wanted.limit,
-            address=address(request),
-        )
+        return await _prediction_list.show(frame, request)
 
     async def shown_one(request: Request) -> Response:
         wanted = request.path_params["id"]

@@ -36,6 +36,14 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawChar
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
+document.addEventListener("formdata", ({ formData }) => {
+  // an empty field is no filter, and an address without it is short
+  for (const name of new Set(formData.keys())) {
+    const values = formData.getAll(name).filter((value) => value !== "");
+    formData.delete(name);
+    for (const value of values) formData.append(name, value);
+  }
+});
 startKeys();
 await enhance();
 startLive(enhance);

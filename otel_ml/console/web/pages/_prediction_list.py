@@ -1,0 +1,132 @@
+"""The list of predictions: filters, columns to choose, pages without end, and files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from starlette.datastructures import QueryParams
+
+from otel_ml.console.storage import _prediction_choices, _prediction_export, _prediction_list
+from otel_ml.console.storage._prediction_list import PredictionFilter
+from otel_ml.console.storage._queries import moment
+from otel_ml.console.web import _parameters
+from otel_ml.console.web._frame import PLACE
+from otel_ml.console.web._operations import PREDICTION_FILTER
+from otel_ml.console.web._view import NAMES
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from otel_ml.console.storage._conditions import Place
+    from otel_ml.console.web._frame import Frame
+    from otel_ml.console.web._view import PageView
+
+COLUMNS: Final = {
+    "id": "Id",
+    "model": "Model",
+    "version": "Version",
+    "output": "Output",
+    "score": "Score",
+    "duration": "Duration",
+    "label": "Label",
+    "error": "Error",
+    "service": "Service",
+    "trace": "Trace",
+    "features": "Features",
+}
+"""Columns beside the time, which leads to the prediction."""
+_DEFAULT: Final = ("model", "version", "output", "score", "duration", "label", "error")
+_COLUMN: Final = _parameters.choice("column", "columns of the table", COLUMNS, field="columns", is_repeated=True)
+_OF_BAR: Final = frozenset({"model", "since", "until"})
+_FILTER: Final = tuple(one for one in PREDICTION_FILTER if one.name not in _OF_BAR)
+_PARAMETERS: Final = (*_FILTER, _COLUMN, _parameters.LIMIT, _parameters.AFTER)
+_KINDS: Final[dict[str, dict[str, str]]] = {
+    "All": {},
+    "Failed": {"failed": "true"},
+    "Wrong": {"truth": "wrong"},
+    "Right": {"truth": "right"},
+    "Unlabelled": {"truth": "unlabelled"},
+}
+"""The kinds of predictions that one click shows, with their parameters."""
+_FILES: Final = {"csv": "CSV", "json": "JSON", "parquet": "Parquet"}
+
+
+async def show(frame: Frame, request: Request) -> Response:
+    """The page."""
+    view = await frame.view(request, [one.name for one in _PARAMETERS], ("feature", "column"))
+    own = [(name, text) for name, text in request.query_params.multi_items() if name not in NAMES and text]
+    given = _parameters.read(QueryParams(own), _PARAMETERS)
+    columns = given.pop("columns") or [name for name in _DEFAULT if name != "model" or not view.model]
+    bar: dict[str, Any] = {"model": view.model, "since_ns": view.window.since_ns}
+    bar["until_ns"] = None if view.is_live else view.window.until_ns
+    wanted = PredictionFilter(**bar, **given)
+    rows, following = await frame.reader.read(_listed, wanted, "features" in columns)
+    bare = PredictionFilter(**bar)
+    return await frame.render(
+        request,
+        "predictions.html",
+        view,
+        title="Predictions",
+        rows=rows,
+        columns=[name for name in COLUMNS if name in columns],
+        all_columns=COLUMNS,
+        choices=await frame.reader.read(_prediction_choices.choices, bare),
+        filter=dict(own),
+        features=[text for name, text in own if name == "feature"],
+        active=_active(view, own),
+        kinds=_kinds(view, own),
+        older=None if following is None else _link(view, own, {PLACE: str(following)}),
+        newest=_link(view, own, {}) if wanted.after else None,
+        looked_back_to=moment(following.place_ns) if following and len(rows) < wanted.limit else None,
+        files={text: _file(view, own, kind) for kind, text in _FILES.items()},
+        address=f"http://{request.headers.get('host', '127.0.0.1')}",
+    )
+
+
+def _listed(cursor: Any, wanted: PredictionFilter, with_features: bool) -> tuple[list[dict[str, Any]], Place | None]:
+    found, following = _prediction_list.page(cursor, wanted)
+    contents = _prediction_export.bodies(cursor, [row["key"] for row in found]) if with_features else {}
+    rows = []
+    for row in found:
+        content = contents.get(row["key"])
+        features = content.get("features") if isinstance(content, dict) else None
+        rows.append(_prediction_list.answer(row) | {"features": features if isinstance(features, dict) else None})
+    return rows, following
+
+
+def _link(view: PageView, own: list[tuple[str, str]], changes: dict[str, str], without: tuple[str, ...] = ()) -> str:
+    """The address of the first page of the same list, with parameters changed or left out."""
+    left_out = {PLACE, *without, *changes}
+    pairs = [*((name, text) for name, text in own if name not in left_out), *changes.items()]
+    address = view.link("/predictions")
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(pairs)}" if pairs else address
+
+
+def _kinds(view: PageView, own: list[tuple[str, str]]) -> list[tuple[str, str, bool]]:
+    """Each kind with its address and whether it is shown."""
+    now = {name: text for name, text in own if name in {"failed", "truth"}}
+    return [(text, _link(view, own, kind, ("failed", "truth")), now == kind) for text, kind in _KINDS.items()]
+
+
+def _active(view: PageView, own: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each filter in words, and the address of the list without it."""
+    names = {one.name for one in _FILTER} - {"truth", "failed"}
+    found = []
+    for place, (name, text) in enumerate(own):
+        if name in names:
+            rest = [pair for index, pair in enumerate(own) if index != place]
+            said = text if name == "feature" else f"{name.replace('_', ' ')} {text}"
+            found.append((said, _link(view, rest, {})))
+    return found
+
+
+def _file(view: PageView, own: list[tuple[str, str]], kind: str) -> str:
+    names = {one.name for one in _FILTER}
+    window = {"since": moment(view.window.since_ns)}
+    if not view.is_live:
+        window["until"] = moment(view.window.until_ns)
+    model = {"model": view.model} if view.model else {}
+    pairs = [(name, text) for name, text in own if name in names]
+    return "/api/export/predictions?" + urlencode([*({"format": kind} | model | window).items(), *pairs])

@@ -1,0 +1,166 @@
+"""The list of predictions in a real browser: filters, columns, pages, files, phone, no script."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from console_feed import NOW, batch, failure, label, logs, prediction
+from console_server import running
+from playwright.sync_api import expect
+
+from otel_ml.console._options import Options
+
+SECOND = 10**9
+
+
+@pytest.fixture(scope="module")
+def filled():
+    """A console with predictions of a model in every state, and a batch."""
+    with running(Options()) as started:
+        started.feed(
+            logs(
+                *(
+                    prediction(
+                        f"p-{index:03}", features={"age": index, "note": "<b>x</b>"}, score=index / 200,
+                        outcome=str(index % 2), at=NOW - (300 - index) * SECOND,
+                    )
+                    for index in range(150)
+                ),
+                failure("f-1", at=NOW - 2 * SECOND),
+                batch("b-1", 2, at=NOW - SECOND, own="bb" * 8),
+                prediction("o-1", attributes={"ml.model.name": "other"}, at=NOW),
+            ),
+            logs(
+                label("p-007", "0", correct=False), label("p-008", "0", correct=True),
+                label("b-1.1", "1", correct=False, own="bb" * 8),
+            ),
+        )  # fmt: skip
+        yield started
+
+
+@pytest.fixture
+def visit(filled, open_page):
+    """Opens a page; the test fails on anything that the browser reports."""
+    reported = []
+
+    def opened(path="/predictions", **options):
+        page = open_page(**options)
+        page.on("console", lambda message: reported.append(message.text))
+        page.on("pageerror", lambda error: reported.append(str(error)))
+        page.goto(filled.address + path)
+        return page
+
+    yield opened
+    assert reported == []
+
+
+def links(page):
+    """The ids that the rows lead to."""
+    found = page.locator("main tbody tr td:first-child a").evaluate_all(
+        "all => all.map(one => one.getAttribute('href'))"
+    )
+    return [link.rpartition("/")[2] for link in found]
+
+
+def test_from_all_predictions_to_the_wrong_one(visit):
+    """One click shows the wrong predictions, a batch with a wrong row among them, and the next one opens it."""
+    page = visit()
+    assert links(page)[:3] == ["o-1", "b-1", "f-1"]
+    page.click("nav.kinds >> text=Wrong")
+    expect(page.locator("nav.kinds [aria-current]")).to_have_text("Wrong")
+    assert links(page) == ["b-1", "p-007"]
+    expect(page.locator("tbody tr").first).to_contain_text("1 labelled ✗ 1 wrong")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/predictions/p-007")
+
+
+def test_filters_are_in_the_address_and_go_one_by_one(visit):
+    """What a form says is in the address without empty fields, and each filter can be taken away by itself."""
+    page = visit("/predictions?model=fraud&range=1h")
+    page.get_by_label("Score from").fill("0.05")
+    page.get_by_label("Feature", exact=True).fill("age<=14")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/predictions?model=fraud&range=1h&min_score=0.05&feature=age%3C%3D14**")
+    assert "max_score" not in page.url
+    assert links(page) == ["p-014", "p-013", "p-012", "p-011", "p-010"]
+    page.get_by_label("and", exact=True).fill("age!=12")
+    page.get_by_role("combobox", name="Output").select_option("0")
+    page.wait_for_url("**class=0**")
+    assert links(page) == ["p-014", "p-010"]
+    assert page.locator(".chip").evaluate_all("all => all.map(one => one.textContent.trim())") == [
+        "class 0 ×", "min score 0.05 ×", "age<=14 ×", "age!=12 ×",
+    ]  # fmt: skip
+    page.click(".chip >> text=age!=12")
+    assert links(page) == ["p-014", "p-012", "p-010"]
+    page.click("text=More filters")
+    page.get_by_label("Id begins with").fill("nobody")
+    page.keyboard.press("Enter")
+    expect(page.locator(".empty")).to_contain_text("No prediction fits fraud in this time")
+    page.click("text=remove all filters")
+    assert "p-149" in links(page)
+
+
+def test_pages_go_on_to_the_oldest(visit):
+    """Older leads to the next page with the same filters, and newest back to the first."""
+    page = visit("/predictions?model=fraud&failed=false&limit=100")
+    assert links(page)[0] == "b-1"
+    page.get_by_role("link", name="Older").click()
+    assert links(page) == [f"p-{index:03}" for index in range(50, -1, -1)]
+    expect(page.locator("text=Older")).to_have_count(0)
+    page.get_by_role("link", name="Newest").click()
+    assert links(page)[0] == "b-1"
+
+
+def test_columns_are_chosen(visit):
+    """The table has the columns that are ticked; the values of features are text."""
+    page = visit("/predictions?model=fraud&id=p-14")
+    page.click("summary >> text=Columns")
+    for name in ("Version", "Score", "Duration", "Error"):
+        page.get_by_role("checkbox", name=name).uncheck()
+    page.get_by_role("checkbox", name="Features").check()
+    page.get_by_role("button", name="Show").last.click()
+    expect(page.locator("thead th")).to_have_text(["Time", "Output", "Label", "Features"])
+    expect(page.locator("tbody tr").first).to_contain_text("age 149 note <b>x</b>")
+
+
+def test_files_have_what_the_page_lists(visit):
+    """A file has the predictions of all pages of the list, with its filters and its time."""
+    page = visit("/predictions?model=fraud&feature=age>=100&range=1h")
+    link = page.get_by_role("link", name="JSON").get_attribute("href")
+    with page.expect_download() as started:
+        page.get_by_role("link", name="CSV").click()
+    assert started.value.suggested_filename == "predictions.csv"
+    rows = json.loads(page.request.get(page.url.split("/predictions")[0] + link).body())
+    assert [row["id"] for row in rows] == [f"p-{index}" for index in range(149, 99, -1)]
+
+
+def test_what_is_typed_stays_while_the_list_is_live(visit, filled):
+    """A new prediction appears in the list, and a half filled form stays as it is."""
+    page = visit()
+    page.get_by_label("Feature", exact=True).fill("age>")
+    page.locator("h1").click()
+    filled.feed(logs(prediction("late", at=NOW + 10**9)))
+    page.wait_for_selector("a[href='/predictions/late']", timeout=20_000)
+    expect(page.get_by_label("Feature", exact=True)).to_have_value("age>")
+
+
+@pytest.mark.parametrize(
+    ("width", "options"),
+    [(390, {}), (768, {"color_scheme": "dark"}), (1280, {}), (390, {"java_script_enabled": False})],
+)
+def test_it_is_readable_everywhere(visit, axe, width, options):
+    """Nothing is cut off, no rule of accessibility is broken, and forms and links work without scripts."""
+    page = visit(
+        "/predictions?truth=wrong&column=features&column=id", viewport={"width": width, "height": 800}, **options
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert links(page) == ["b-1", "p-007"]
+    if options.get("java_script_enabled", True):
+        assert axe(page) == []
+        return
+    page.locator("input[name=feature]").fill("age=7")
+    page.get_by_role("button", name="Show").last.click()
+    assert links(page) == ["p-007"]
