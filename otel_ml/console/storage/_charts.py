@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
-from otel_ml.console.storage._conditions import Conditions
 from otel_ml.console.storage._queries import fetch, moment, parse
+from otel_ml.console.storage.lists._conditions import Conditions
 
 if TYPE_CHECKING:
     import duckdb

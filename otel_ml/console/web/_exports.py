@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from starlette.responses import StreamingResponse
 
 from otel_ml.console.receiving._values import dump
-from otel_ml.console.storage import _prediction_export
-from otel_ml.console.storage._prediction_export import COLUMNS
-from otel_ml.console.storage._prediction_list import PredictionFilter
+from otel_ml.console.storage.lists import _prediction_export
+from otel_ml.console.storage.lists._prediction_export import COLUMNS
+from otel_ml.console.storage.lists._prediction_list import PredictionFilter
 from otel_ml.console.web import _parameters
 from otel_ml.console.web._operations import PREDICTION_FILTER, Operation
 from otel_ml.console.web._query_parameters import BadParameterError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from otel_ml.console.storage._conditions import Place
+    from otel_ml.console.storage.lists._conditions import Place
     from otel_ml.console.web._query_runner import QueryRunner
 
 _EVENTS: Final = 2_000

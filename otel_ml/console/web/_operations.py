@@ -9,15 +9,13 @@ from otel_ml.console.performance._performance import HOURS, performance
 from otel_ml.console.storage import (
     _charts,
     _feature_verdicts,
-    _log_list,
     _prediction_detail,
-    _prediction_list,
     _prediction_rows,
     _queries,
-    _request_list,
     _senders,
 )
 from otel_ml.console.storage._metric_points import Span
+from otel_ml.console.storage.lists import _log_list, _prediction_list, _request_list
 from otel_ml.console.web import _parameters as of
 
 if TYPE_CHECKING:

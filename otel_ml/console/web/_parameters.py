@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from otel_ml.console.receiving._values import INT64_MAX
-from otel_ml.console.storage._conditions import Place
-from otel_ml.console.storage._prediction_list import FeatureCondition
+from otel_ml.console.storage.lists._conditions import Place
+from otel_ml.console.storage.lists._prediction_list import FeatureCondition
 from otel_ml.console.web._query_parameters import LIMIT_MAX, TEXT_MAX, BadParameterError, moment_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from otel_ml.console.receiving._values import dump
-from otel_ml.console.storage._prediction_export import COLUMNS
+from otel_ml.console.storage.lists._prediction_export import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from otel_ml.console.receiving._values import INT64_MAX
-from otel_ml.console.storage._prediction_list import PredictionFilter
+from otel_ml.console.storage.lists._prediction_list import PredictionFilter
 
 if TYPE_CHECKING:
     from collections.abc import Collection

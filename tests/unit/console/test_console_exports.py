@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from console_feed import NOW, batch, failure, label, logs, prediction
 
-from otel_ml.console.storage._prediction_export import COLUMNS
+from otel_ml.console.storage.lists._prediction_export import COLUMNS
 
 PATH = "/api/export/predictions"
 
@@ -84,7 +84,7 @@ def test_a_file_without_predictions_is_whole(console, kind, end):
 def test_a_file_goes_on_over_all_pages(console, monkeypatch):
     """More predictions than are read together, some pages of them empty, come in one file."""
     monkeypatch.setattr("otel_ml.console.web._exports._EVENTS", 7)
-    monkeypatch.setattr("otel_ml.console.storage._prediction_list._SLICES", (3, 6))
+    monkeypatch.setattr("otel_ml.console.storage.lists._prediction_list._SLICES", (3, 6))
     console.feed(logs(*(prediction(f"p-{index}", at=NOW + index) for index in range(40)), label("p-2"), label("p-39")))
     assert [row["id"] for row in as_rows(console, "csv")] == [f"p-{index}" for index in reversed(range(40))]
     for kind in ("csv", "json", "parquet"):

@@ -124,7 +124,7 @@ def test_pages_have_each_prediction_once(console):
 
 def test_a_rare_prediction_is_found_on_a_later_page(console, monkeypatch):
     """A page looks only so far for what is rare; the pages after it look further until everything was looked at."""
-    monkeypatch.setattr("otel_ml.console.storage._prediction_list._SLICES", (10, 20))
+    monkeypatch.setattr("otel_ml.console.storage.lists._prediction_list._SLICES", (10, 20))
     console.feed(
         logs(
             *(prediction(f"p-{index}", at=NOW + index // 4) for index in range(100)),

@@ -89,7 +89,7 @@ def test_requests_are_listed_without_a_prediction_too(filled, query, expected):
 
 def test_requests_without_a_prediction_are_found_far_back(console, monkeypatch):
     """A page looks only so far for requests without a prediction, the next one further."""
-    monkeypatch.setattr("otel_ml.console.storage._request_list._SLICE", 3)
+    monkeypatch.setattr("otel_ml.console.storage.lists._request_list._SLICE", 3)
     known = [
         one
         for index in range(10)

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
-from otel_ml.console.storage import _prediction_choices, _prediction_export, _prediction_list
-from otel_ml.console.storage._prediction_list import PredictionFilter
 from otel_ml.console.storage._queries import moment
+from otel_ml.console.storage.lists import _prediction_choices, _prediction_export, _prediction_list
+from otel_ml.console.storage.lists._prediction_list import PredictionFilter
 from otel_ml.console.web import _parameters
 from otel_ml.console.web._frame import PLACE
 from otel_ml.console.web._operations import PREDICTION_FILTER
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from otel_ml.console.storage._conditions import Place
+    from otel_ml.console.storage.lists._conditions import Place
     from otel_ml.console.web._frame import Frame
     from otel_ml.console.web._view import PageView
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_ml.console.storage._conditions import Conditions, Place, slice_end
 from otel_ml.console.storage._queries import PREDICTION_COLUMNS, fetch, prediction_answer
+from otel_ml.console.storage.lists._conditions import Conditions, Place, slice_end
 
 if TYPE_CHECKING:
     import duckdb

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml.console.storage._conditions import Conditions, Place, contains
 from otel_ml.console.storage._queries import LOG_COLUMNS, fetch, log_answer
+from otel_ml.console.storage.lists._conditions import Conditions, Place, contains
 
 if TYPE_CHECKING:
     import duckdb

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.console.receiving._values import number
-from otel_ml.console.storage import _prediction_list
 from otel_ml.console.storage._prediction_detail import row_id
 from otel_ml.console.storage._queries import fetch, moment, parse
+from otel_ml.console.storage.lists import _prediction_list
 
 if TYPE_CHECKING:
     import duckdb
 
-    from otel_ml.console.storage._conditions import Place
-    from otel_ml.console.storage._prediction_list import PredictionFilter
+    from otel_ml.console.storage.lists._conditions import Place
+    from otel_ml.console.storage.lists._prediction_list import PredictionFilter
 
 COLUMNS: Final = {
     "id": str,
