@@ -263,8 +263,9 @@ def update(page):
 def test_an_update_keeps_focus_and_scroll(console, open_page):
     """New records appear; focus and scroll stay: opnsense/core#821, kubernetes-retired/dashboard#5099, OctopusDeploy/Issues#4361."""
     console.feed(logs(*(prediction(f"p-{index}", at=NOW - index) for index in range(90))))
-    page = open_page(viewport={"width": 390, "height": 800})
-    page.goto(f"{console.address}/predictions")
+    page = open_page(viewport={"width": 700, "height": 800})
+    columns = "&".join(f"column={name}" for name in ("id", "model", "version", "output", "score", "trace", "service"))
+    page.goto(f"{console.address}/predictions?{columns}")
     expect(page.locator("#state[data-kind=live]")).to_be_visible()
     page.evaluate("window.same = true")
     link = page.locator("tbody tr").nth(40).locator("a").first
