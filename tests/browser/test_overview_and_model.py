@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 
 from otel_ml import semconv
 from otel_ml.console._options import Options
+from otel_ml.console.web.pages._prediction_list import COLUMNS
 
 PAGES = (
     "/",
@@ -263,8 +264,8 @@ def update(page):
 def test_an_update_keeps_focus_and_scroll(console, open_page):
     """New records appear; focus and scroll stay: opnsense/core#821, kubernetes-retired/dashboard#5099, OctopusDeploy/Issues#4361."""
     console.feed(logs(*(prediction(f"p-{index}", at=NOW - index) for index in range(90))))
-    page = open_page(viewport={"width": 700, "height": 800})
-    columns = "&".join(f"column={name}" for name in ("id", "model", "version", "output", "score", "trace", "service"))
+    page = open_page(viewport={"width": 641, "height": 800})
+    columns = "&".join(f"column={name}" for name in COLUMNS)
     page.goto(f"{console.address}/predictions?{columns}")
     expect(page.locator("#state[data-kind=live]")).to_be_visible()
     page.evaluate("window.same = true")
