@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain, islice
@@ -44,6 +45,8 @@ class _Connection(Connection):
 
 def make_engine(kit: Any, url: sa.URL) -> sa.Engine:
     """Returns connections to a ClickHouse server over HTTP."""
+    # an error reaches the caller; without a handler Python would print the driver's line too
+    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
     url = url.set(drivername="clickhousedb+connect")
     named = ClickHouseDialect().create_connect_args(url)[1]
     engine: sa.Engine = kit.create_engine(url, creator=lambda: _Connection(**named))
