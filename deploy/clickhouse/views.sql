@@ -42,8 +42,8 @@ FROM (
     FROM otel_logs
     WHERE EventName = 'ml.prediction' AND NOT mapContains(LogAttributes, 'error.type')
 )
--- A result in which nothing was recognised is no prediction.
-WHERE predicted IS NOT NULL OR value IS NOT NULL OR score IS NOT NULL;
+-- A result in which nothing was recognised is no prediction, and an id that was redacted may be that of many.
+WHERE (predicted IS NOT NULL OR value IS NOT NULL OR score IS NOT NULL) AND position(id, '****') = 0;
 
 CREATE OR REPLACE VIEW otel_ml_predictions AS
 WITH JSONExtract(features, 'Map(String, String)') AS texts
@@ -85,7 +85,7 @@ SELECT
     -- The body has a number with all of its digits.
     coalesce(toFloat64OrNull(JSONExtractRaw(Body, 'label')), toFloat64OrNull(text)) AS amount
 FROM otel_logs
-WHERE EventName = 'ml.label';
+WHERE EventName = 'ml.label' AND position(id, '****') = 0;
 
 CREATE OR REPLACE VIEW otel_ml_labels AS
 SELECT

@@ -172,6 +172,14 @@ def test_calls_that_failed_are_no_predictions(server: Server, lake: otel_ml.Grou
     assert figures(lake, model)["predicted"] == 1
 
 
+def test_redacted_ids_are_left_out(server: Server, lake: otel_ml.GroundTruth, model: str) -> None:
+    """The Collector masks mail addresses: predictions of many customers would be one, with the label of the last."""
+    ids = ["****", "order-****", "order-7"]
+    insert(server, *(prediction(model, each) for each in ids), *(label(model, each, "1") for each in ids))
+    found = figures(lake, model)
+    assert (found["predicted"], found["labelled"], lake.waiting(model=model)) == (1, 1, [])
+
+
 def test_labels_without_a_prediction_are_reported(server: Server, lake: otel_ml.GroundTruth, model: str) -> None:
     """If events are sampled, most labels find no prediction: the figures say how many."""
     insert(server, prediction(model, "a"), label(model, "a", "1"), label(model, "b", "1"), label(model, "c", "0"))
