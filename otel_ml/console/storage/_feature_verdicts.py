@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml import semconv
 from otel_ml._verdicts import RULES_OF_FINDING, Reference, WindowCounts, judge, severity
-from otel_ml.console.storage._metric_points import Span, increases, latest
+from otel_ml.console.storage._metric_points import Point, Span, increases, latest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import duckdb
 
@@ -57,22 +57,30 @@ class _Figures:
 
 def features(cursor: duckdb.DuckDBPyConnection, span: Span) -> list[dict[str, Any]]:
     """Returns the features with a reference, the most severe verdict first; `psi` is None without values."""
-    figures = _read(cursor, span)
-    found = [_row(figures, *key) for key in figures.sizes]
+    found = features_over_time(cursor, span)[0]
     return sorted(found, key=lambda row: severity(row["verdict"], row["psi"]))
 
 
-def _read(cursor: duckdb.DuckDBPyConnection, span: Span) -> _Figures:
-    figures = _Figures()
-    for name, given, value, _ in [*increases(cursor, _COUNTERS, span), *latest(cursor, _GAUGES, span)]:
-        default = {semconv.FEATURE_NAME: semconv.LABEL_FEATURE} if name == semconv.EVAL_LABEL_BIN.name else {}
-        attributes = {**default, **given}
-        if semconv.FEATURE_NAME in attributes:
-            column = _ModelColumn(
-                tuple(str(attributes.get(key, "")) for key in _IDENTITY), str(attributes[semconv.FEATURE_NAME])
-            )
-            _add(figures, name, attributes, column, value)
-    return figures
+def features_over_time(
+    cursor: duckdb.DuckDBPyConnection, span: Span, edges: Sequence[int] = ()
+) -> list[list[dict[str, Any]]]:
+    """Returns the features in each period; periods after the first begin at the edges."""
+    periods = [_Figures() for _ in range(len(edges) + 1)]
+    for point in increases(cursor, _COUNTERS, span, edges):
+        _add_point(periods[point.period], point)
+    for point in latest(cursor, _GAUGES, span):
+        for figures in periods:
+            _add_point(figures, point)
+    return [[_row(figures, *key) for key in figures.sizes] for figures in periods]
+
+
+def _add_point(figures: _Figures, point: Point) -> None:
+    default = {semconv.FEATURE_NAME: semconv.LABEL_FEATURE} if point.name == semconv.EVAL_LABEL_BIN.name else {}
+    attributes = {**default, **point.attributes}
+    if semconv.FEATURE_NAME in attributes:
+        model = tuple(str(attributes.get(key, "")) for key in _IDENTITY)
+        column = _ModelColumn(model, str(attributes[semconv.FEATURE_NAME]))
+        _add(figures, point.name, attributes, column, point.value)
 
 
 def _add(figures: _Figures, name: str, attributes: Mapping[str, Any], column: _ModelColumn, value: float) -> None:

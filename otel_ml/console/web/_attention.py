@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_ml import semconv
-from otel_ml.console.web._formats import figure, share
+from otel_ml.console.web._formats import feature, figure, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,7 +13,6 @@ ERROR_SHARE: Final = 0.01
 """The share of failed calls above which a model or service is listed; also that of the alert rules."""
 _NAMED: Final = 3
 _LARGER_IS_WORSE: Final = frozenset({"mae"})
-_NAMES: Final = {semconv.PREDICTION_FEATURE: "the predictions", semconv.LABEL_FEATURE: "the labels"}
 BAD, WARN = "bad", "warn"
 
 
@@ -37,19 +35,18 @@ def alerts(models: Iterable[dict[str, Any]], services: Iterable[dict[str, Any]])
 
 
 def _of_model(row: dict[str, Any]) -> Iterator[Alert]:
-    name = row["model"]
+    model = row["model"]
     changed = row["changed"]
     if changed:
         named = ", ".join(
-            f"{_NAMES.get(feature, feature)} {verdict.replace('_', ' ')}"
-            for feature, verdict in [*changed.items()][:_NAMED]
+            f"{feature(name)} {verdict.replace('_', ' ')}" for name, verdict in [*changed.items()][:_NAMED]
         )
         more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
-        yield Alert(BAD, name, f"{_number(len(changed), 'feature')} changed", named + more, "/data", name)
+        yield Alert(BAD, model, f"{_number(len(changed), 'feature')} changed", named + more, "/data", model)
     if row["calls"] and row["errors"] / row["calls"] > ERROR_SHARE:
         why = f"{figure(row['errors'])} of {figure(row['calls'])} calls"
-        yield Alert(BAD, name, f"{share(row['errors'] / row['calls'])} of calls fail", why, "/model", name)
-    yield from _of_figures(name, row["realised"], row["estimate"])
+        yield Alert(BAD, model, f"{share(row['errors'] / row['calls'])} of calls fail", why, "/model", model)
+    yield from _of_figures(model, row["realised"], row["estimate"])
 
 
 def _of_figures(name: str, realised: dict[str, Any] | None, estimate: dict[str, Any] | None) -> Iterator[Alert]:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from otel_ml import semconv
 from otel_ml.console.receiving._values import block, finite
 from otel_ml.console.storage._queries import moment as iso
 
@@ -95,6 +96,11 @@ def shown(given: Any) -> Any:
     return given
 
 
+def feature(name: str) -> str:
+    """The name of a feature; the output and the label of a model are judged beside its features."""
+    return {semconv.PREDICTION_FEATURE: "its predictions", semconv.LABEL_FEATURE: "its labels"}.get(name, name)
+
+
 def path(given: Any) -> str:
     """Text as one part of an address."""
     return quote(str(given), safe="")
@@ -127,5 +133,6 @@ FILTERS: Final = {
     "iso": iso,
     "tones": tones,
     "anchor": anchor,
+    "feature": feature,
     "path": path,
 }

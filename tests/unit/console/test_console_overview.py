@@ -6,9 +6,10 @@ import html
 import re
 
 import pytest
-from console_feed import IDENTITY, NOW, counter, label, logs, metrics, pairs, prediction, span, traces
+from console_feed import IDENTITY, NOW, counter, failure, label, logs, metrics, pairs, prediction, span, traces
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Histogram as Wire
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metric
+from performance_feed import gauge
 from starlette.datastructures import QueryParams
 
 from otel_ml import semconv
@@ -217,3 +218,33 @@ def test_durations_that_are_no_numbers_are_left_out(console):
     for path in ("/", "/model"):
         found = page(console, f"{path}?range=1h")
         assert not re.search(r"\b(nan|inf|NaN|Infinity)\b", found)
+
+
+def test_a_model_page_says_when_its_data_changed(console):
+    """A feature that was as in training and then was not is an event at that time; one that never was is none."""
+    for moment, bins in ((NOW - 3000 * SECOND, (500, 500, 10)), (NOW - 60 * SECOND, (600, 5000, 20))):
+        found = [
+            counter(times, name=semconv.FEATURE_VALUES.name, at=moment, start=NOW - 3500 * SECOND,
+                    attributes={**IDENTITY, **feature_bin(name, bin_)})
+            for name, low in (("age", bins[0]), ("always", bins[2]))
+            for bin_, times in (("low", low), ("high", bins[1]))
+        ]  # fmt: skip
+        shares = [gauge(semconv.FEATURE_REFERENCE_SHARE, 0.5, feature_bin(name, bin_))
+                  for name in ("age", "always") for bin_ in ("low", "high")]  # fmt: skip
+        sizes = [gauge(semconv.FEATURE_REFERENCE_SIZE, 10_000, feature_bin(name)) for name in ("age", "always")]
+        console.feed(metrics(*found, *shares, *sizes))
+    console.feed(logs(*(prediction(f"p-{index}", at=NOW - index * SECOND) for index in range(5))))
+    console.feed(logs(failure("f-1", "TimeoutError", at=NOW - 20 * SECOND)))
+    newer = {semconv.MODEL_VERSION: "2.0.0", semconv.MODEL_ROLE: "canary"}
+    console.feed(
+        logs(prediction("old", at=NOW - 3000 * SECOND), prediction("c", at=NOW - 30 * SECOND, attributes=newer))
+    )
+    text = console.send("/model?model=fraud&range=1h").body.decode()
+    items = re.findall(r'<span class="letter">(.)</span><time[^>]*>[^<]*</time> ([^<]*)</li>', text)
+    assert items == [("A", "age drifted"), ("B", "version 2.0.0 canary is new"), ("C", "first TimeoutError")]
+
+
+def feature_bin(name, bin_=None):
+    """The attributes of a feature, or of one of its bins."""
+    found = {semconv.FEATURE_NAME: name, semconv.PROFILE_ID: "p"}
+    return found if bin_ is None else {**found, semconv.FEATURE_BIN: bin_}

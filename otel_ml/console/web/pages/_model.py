@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from otel_ml.console.performance._counts import ModelVersion
 from otel_ml.console.performance._summary import summaries
@@ -15,6 +15,7 @@ from otel_ml.console.web._model_charts import (
     step_table,
     version_table,
 )
+from otel_ml.console.web._model_events import events, period_edges
 from otel_ml.console.web.pages._of_model import span
 from otel_ml.console.web.pages._overview import verdicts
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from otel_ml.console.storage._metric_points import Span
     from otel_ml.console.storage._time_range import TimeRange
     from otel_ml.console.web._frame import Frame
-
-_LETTERS: Final = "ABCDEFGHIJKL"
 
 
 def routes(frame: Frame) -> list[BaseRoute]:
@@ -47,6 +46,7 @@ def _read(cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span) ->
     versions = _traffic.by_version(cursor, window, name)
     errors = _traffic.errors(cursor, window, name)
     steps = _traffic.latency_over_time(cursor, window, name)
+    data = _feature_verdicts.features_over_time(cursor, wanted, period_edges(window))
     figures = summaries(cursor, wanted)
     unknown = {"realised": None, "estimate": None}
     return {
@@ -54,7 +54,7 @@ def _read(cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span) ->
             row | figures.get(ModelVersion(name, row["version"] or "", row["role"] or ""), unknown) for row in versions
         ],
         "errors": errors,
-        "events": _events(versions, errors, window),
+        "events": events(versions, errors, data, window),
         "data": verdicts(_feature_verdicts.features(cursor, wanted)),
         **_totals(cursor, window, wanted, versions),
         "latency": step_table(steps, window, lambda row: row["latency"], 3),
@@ -78,20 +78,3 @@ def _totals(
     if counters and is_sample:
         total, found["rates"] = counters, rate_table(counters["steps"], window)
     return {"total": total, "traffic": found, "is_sample": is_sample}
-
-
-def _events(versions: list[dict[str, Any]], errors: list[dict[str, Any]], window: TimeRange) -> list[dict[str, Any]]:
-    """Returns new versions and the first error of each kind, each with a letter that the charts show."""
-    earliest = min((row["first_ns"] for row in versions), default=0)
-    found = [
-        {"time_ns": row["first_ns"], "text": f"version {row['version']}{_role(row)} is new"}
-        for row in versions
-        if row["first_ns"] > earliest + window.step_ns
-    ]
-    found += [{"time_ns": row["first_ns"], "text": f"first {row['error_type'] or 'error'}"} for row in errors]
-    found = sorted(found, key=lambda event: event["time_ns"])[: len(_LETTERS)]
-    return [event | {"letter": letter} for letter, event in zip(_LETTERS, found, strict=False)]
-
-
-def _role(row: dict[str, Any]) -> str:
-    return f" ({row['role']})" if row["role"] and row["role"] != "primary" else ""

@@ -1,6 +1,9 @@
 // The charts as options of the library: what a table becomes when it is drawn.
 import { local, short } from "./time.js";
 
+// Bars differ by more than their colour.
+const stripes = (rotation, gap) => ({ symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, gap], rotation, color: "rgba(255,255,255,.4)" });
+const DECALS = [undefined, stripes(-Math.PI / 4, 5), stripes(Math.PI / 4, 5), stripes(0, 4), stripes(Math.PI / 2, 4), stripes(-Math.PI / 4, 2)];
 const DASHES = ["solid", "dashed", "dotted", [8, 3, 2, 3], [12, 4], [2, 4]];
 
 export function format(value, unit) {
@@ -116,7 +119,7 @@ function line(series, at, table, colour) {
     data: isBar ? table.keys.map((key, place) => [key, series.values[place]]) : points(series.values, table.keys),
     symbolSize: 5,
     lineStyle: { width: 1.75, color: stroke, type: DASHES[at % DASHES.length] },
-    itemStyle: { color: stroke },
+    itemStyle: { color: stroke, decal: isBar ? DECALS[at % DECALS.length] : undefined },
     areaStyle: series.draw.endsWith("area") ? { color: stroke, opacity: 0.16 } : undefined,
     emphasis: { disabled: true },
     markLine: at === 0 ? marks(table, colour) : undefined,
@@ -201,12 +204,12 @@ export function bars(table, colour) {
       axisTick: { show: false },
     },
     yAxis: valueAxis(table, colour),
-    series: table.series.map((series) => ({
+    series: table.series.map((series, at) => ({
       name: series.name,
       type: "bar",
       data: series.values,
       barCategoryGap: "12%",
-      itemStyle: { color: colour[series.tone] },
+      itemStyle: { color: colour[series.tone], decal: DECALS[at % DECALS.length] },
       emphasis: { disabled: true },
     })),
   };
