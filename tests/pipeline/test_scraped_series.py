@@ -77,7 +77,7 @@ def settle(server: str, service: subprocess.Popen[bytes]) -> None:
         seen.append({each["metric"].get("job", ""): float(each["value"][1]) for each in found})
         return len(seen) > 10 and seen[-1] == seen[-10] and len(set(seen[-1].values())) == 1
 
-    eventually(is_settled, 60)
+    eventually(is_settled, 180)
 
 
 def series(server: str, selector: str, job: str) -> set[tuple[tuple[str, str], ...]]:
