@@ -191,7 +191,7 @@ def test_many_models_fit_on_a_page(console):
         console.feed(traces(span(own=f"{index + 1:016x}"), service=f"service-{index:02}"))
     failed = {**IDENTITY, semconv.MODEL_NAME: "model-59", semconv.ERROR_TYPE: "ValueError"}
     console.feed(logs(*(prediction(f"f-{index}", attributes=failed) for index in range(5))))
-    body = console.send("/?range=15m").body
+    body = console.send("/?range=1h").body
     assert len(body) < 100 * 1024
     rows = re.findall(r"<strong>(model-\d\d)</strong></a><span", body.decode())
     assert (rows[:2], len(rows)) == (["model-59", "model-00"], 30)
@@ -201,7 +201,7 @@ def test_many_models_fit_on_a_page(console):
 def test_a_page_that_fails_says_so(console):
     """An error of our own is a page with the security headers, and no text of the error."""
     console.store.close()
-    answer = console.send("/?range=15m")
+    answer = console.send("/?range=1h")
     assert (answer.status, b"Failed." in answer.body) == (500, True)
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
