@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ class DecodedRequest:
     reason: str = ""
     size: int = 0
     """Bytes of the request, decompressed."""
+    written: Future[bool] = field(default_factory=Future)
+    """Done when the writer has had the rows; True if all of them are in the file."""
 
     @property
     def records(self) -> int:

@@ -30,7 +30,7 @@ _DECODE_SECONDS = 30.0
 
 
 class Receiver:
-    """Receives the three signals; accepts a request only once all of it is queued."""
+    """Receives the three signals; accepts a request once all of it is in the file."""
 
     def __init__(self, ingest: IngestQueue, options: Options) -> None:
         self._ingest = ingest
@@ -52,6 +52,10 @@ class Receiver:
             coding = request.headers.get("content-encoding", "")
             decoded = await self._decoded(signal, body, encoding, coding)
             self._queue(decoded)
+            # the queue counts the records from here on
+            self._ingest.release(claimed[0])
+            claimed[0] = 0
+            await self._written(decoded)
             return Response(_otlp_http.accept(signal, encoding, decoded), media_type=encoding)
         except RefusalError as refusal:
             return _refused(refusal, encoding)
@@ -72,6 +76,11 @@ class Receiver:
     def _queue(self, decoded: DecodedRequest) -> None:
         if not self._ingest.offer(decoded):
             raise RefusalError(503, "the queue is full", retry_after=_RETRY_AFTER)
+
+    async def _written(self, decoded: DecodedRequest) -> None:
+        # a sender that goes away does not take its records back
+        if not await asyncio.shield(asyncio.wrap_future(decoded.written)):
+            raise RefusalError(503, "the file cannot be written", retry_after=_RETRY_AFTER)
 
     async def _read(self, request: Request, claimed: list[int]) -> bytes:
         announced = request.headers.get("content-length", "")

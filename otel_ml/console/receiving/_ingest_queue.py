@@ -26,7 +26,7 @@ _COUNTS = ("received", "refused", "busy", "stored", "duplicates", "dropped")
 
 
 class IngestQueue:
-    """Accepts requests until it is full and writes them in order.
+    """Accepts requests until it is full and writes them in order; a sender is answered when its records are written.
 
     Always: received = refused + busy + stored + duplicates + dropped + queued, by signal. *busy* was answered with
     "try again later", *dropped* was accepted and could not be written.
@@ -86,6 +86,8 @@ class IngestQueue:
                 self._pending_bytes += decoded.size
                 self._waiting.append(decoded)
                 self._changed.notify_all()
+            else:
+                decoded.written.set_result(True)
             return True
 
     def flush(self, timeout: float) -> bool:
@@ -147,6 +149,9 @@ class IngestQueue:
                 counts["duplicates"] += len(some) - stored - dropped
             self._pending_bytes -= sum(decoded.size for decoded in requests)
             self._changed.notify_all()
+        is_complete = not any(dropped for _, dropped in new.values())
+        for decoded in requests:
+            decoded.written.set_result(is_complete)
 
     def _insert(self, rows: dict[str, list[Row]]) -> dict[str, tuple[int, int]]:
         for attempt in range(_ATTEMPTS):

@@ -22,15 +22,15 @@ _SERVICES: Final = {
     "metrics": "opentelemetry.proto.collector.metrics.v1.MetricsService",
     "logs": "opentelemetry.proto.collector.logs.v1.LogsService",
 }
-_WORKERS: Final = 2
-"""Requests decoded at the same time."""
+_WORKERS: Final = 16
+"""Requests that are decoded or wait for the writer."""
 _GRACE_SECONDS: Final = 3.0
 """Time for open requests when the console ends."""
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class GrpcReceiver:
-    """Receives the three signals; accepts a request only once all of it is queued."""
+    """Receives the three signals; accepts a request once all of it is in the file."""
 
     def __init__(self, ingest: IngestQueue, options: Options) -> None:
         self._ingest = ingest
@@ -81,9 +81,11 @@ class GrpcReceiver:
             decoded = _otlp_http.rows(signal, body, _otlp_http.PROTOBUF, self._options.max_request_records)
             if not self._ingest.offer(decoded):
                 raise RefusalError(503, "the queue is full")
-            return _otlp_http.accept(signal, _otlp_http.PROTOBUF, decoded)
         finally:
             self._ingest.release(len(body))
+        if not decoded.written.result():
+            raise RefusalError(503, "the file cannot be written")
+        return _otlp_http.accept(signal, _otlp_http.PROTOBUF, decoded)
 
 
 def _abort(context: Any, refusal: RefusalError) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +34,12 @@ class Console(Client):
             assert (answer.status, answer.body) == (200, b"")
         assert self.ingest.flush(30)
 
+    def queue(self, message: Any) -> None:
+        """Exports a message without a writer, which is never answered, and waits until it is in the queue."""
+        threading.Thread(target=self.export, args=(message,), daemon=True).start()
+        while not self.ingest.status()["queued"]:
+            time.sleep(0.01)
+
 
 @contextlib.contextmanager
 def running(options: Options, *, write: bool = True) -> Iterator[Console]:
@@ -49,6 +56,8 @@ def running(options: Options, *, write: bool = True) -> Iterator[Console]:
             yield Console(f"http://127.0.0.1:{listening.getsockname()[1]}", store, ingest)
         finally:
             server.should_exit = True
+            if not write:
+                ingest.start()
             thread.join(30)
             ingest.close()
             store.close()

@@ -10,6 +10,8 @@ import gzip
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 import grpc
@@ -102,9 +104,14 @@ def test_a_refused_request_says_whether_it_may_come_again(receive, signal, body,
 def test_a_full_queue_is_unavailable(receive):
     """A request that the queue cannot take is counted as busy, and an exporter tries it again."""
     send, ingest = receive(write=False, max_pending_records=1)
-    send("traces", traces(span()).SerializeToString())
+    waiting = threading.Thread(target=send, args=("traces", traces(span()).SerializeToString()))
+    waiting.start()
+    while not ingest.status()["queued"]:
+        time.sleep(0.01)
     with pytest.raises(grpc.RpcError) as refused:
         send("traces", traces(span(own="aa" * 8)).SerializeToString())
+    ingest.start()
+    waiting.join()
     assert (refused.value.code(), ingest.status()["busy"]) == (grpc.StatusCode.UNAVAILABLE, 1)
 
 
@@ -138,3 +145,24 @@ def test_a_port_in_use_is_one_line():
     assert done.stderr == (
         f"otel-ml console: 127.0.0.1:{port}: Address already in use; choose another --grpc-port (or off)\n"
     )
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_what_was_acknowledged_survives_a_kill(tmp_path, protocol):
+    """Records whose request was answered are in the file after SIGKILL, and a new console has them."""
+    database = str(tmp_path / "c.duckdb")
+    process, ready = start("--database", database, "--grpc-port", "0")
+    messages = [logs(*(prediction(f"p-{index}-{row}") for row in range(20))) for index in range(5)]
+    if protocol == "http":
+        for message in messages:
+            assert Client(ready["address"]).export(message).status == 200
+    else:
+        with grpc.insecure_channel(ready["grpc"]) as channel:
+            export = channel.unary_unary(f"/{_SERVICES['logs']}/Export")
+            for message in messages:
+                export(message.SerializeToString(), timeout=30)
+    process.kill()
+    process.communicate()
+    again, ready = start("--database", database)
+    assert Client(ready["address"]).get("/api/summary")["events"] == 100
+    assert finish(again)[0] == 0

@@ -188,3 +188,21 @@ def test_the_writer_enforces_the_row_limit():
     assert store.stored()["logs"] <= 100
     assert store.stored()["logs"] + store.expired()["logs"] == 500
     store.close()
+
+
+def test_a_request_is_written_only_if_all_of_its_rows_are():
+    """The sender is told whether its rows are in the file; a request without rows is done at once."""
+    store = BrokenDatabase.open(Options())
+    store.poison = "bad"
+    ingest = IngestQueue(store, Options())
+    requests = [decode("logs", logs(record(body))) for body in ("good", "bad")]
+    empty = decode("logs", logs())
+    for request in (*requests[:1], empty):
+        assert ingest.offer(request)
+    assert (empty.written.result(0), requests[0].written.done()) == (True, False)
+    ingest.start()
+    assert requests[0].written.result(30)
+    assert ingest.offer(requests[1])
+    assert not requests[1].written.result(30)
+    ingest.close()
+    store.close()
