@@ -1,6 +1,4 @@
-"""The console at a million predictions: pages, and ingest while a page is read. The exit code is 1 if a limit is missed.
-
-    .venv/bin/python tests/benchmarks/console.py
+"""The console at a million predictions: each page, then ingest while a page is read, then SIGKILL.
 
 Senders in processes of their own export requests of 500 spans, and of 500 prediction events, and wait for each answer.
 """
@@ -22,9 +20,6 @@ from pathlib import Path
 
 from console_data import fill
 
-PAGE_MS, HTML_KIB, RECORDS = 300, 100, 5_000
-"""The most milliseconds of a page, KiB of its HTML, and the least spans and events a second."""
-_BATCH = 500
 _PAGES = (
     "/",
     "/?range=3d",
@@ -161,17 +156,18 @@ def main() -> int:
         process.terminate()
         process.communicate()
     for path, (milliseconds, size) in slow.items():
-        print(f"{milliseconds:6.0f} ms {size:7.1f} KiB  {path}")
-    print(
-        f"ingest, a page open: {found['traces']:,.0f} spans and {found['logs']:,.0f} events a second; the page took {found['page']:.0f} ms"
-    )
-    print(f"answered {found['answered']:,}, in the file after SIGKILL {kept:,}; memory at most {peak:,.0f} MiB")
-    missed = [path for path, (milliseconds, _) in slow.items() if milliseconds > PAGE_MS]
-    missed += [path for path, (_, size) in slow.items() if size > HTML_KIB and not path.startswith("/api/")]
-    missed += [kind for kind in ("traces", "logs") if found[kind] < RECORDS]
-    missed += ["lost"] if kept < found["answered"] else []
-    print(f"missed: {', '.join(missed)}" if missed else "every limit is kept")
-    return 1 if missed else 0
+        print(f"{milliseconds:6.0f} ms {size:7.1f} KiB  {path}", file=sys.stderr)
+    figures = {
+        "page_ms": max(milliseconds for milliseconds, _ in slow.values()),
+        "html_kib": max(size for path, (_, size) in slow.items() if not path.startswith("/api/")),
+        "span_us": 1e6 / found["traces"],
+        "event_us": 1e6 / found["logs"],
+        "page_while_ingesting_ms": found["page"],
+        "lost": max(0, found["answered"] - kept),
+        "peak_mib": peak,
+    }
+    print(json.dumps(figures))
+    return 0
 
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ PROGRAMS: dict[str, Program] = {
     "batch-10k": _batch(10_000),
     "batch-100k": _batch(100_000),
     "labels": Program(("labels.py", "{name}"), runs=3),
+    "console": Program(("console.py",), runs=1),
     "drift-100k": _drift(100_000),
     "drift-1m": _drift(1_000_000),
     "alongside": Program(("loop.py", "{name}", "--calls", "{calls}", "--load", "alongside"), calls=24_000, slices=8),

@@ -25,7 +25,7 @@ LABELS_LIMIT = 1000
 """Labels read of one batch."""
 _DIGITS = 18
 """A longer text is no number of a row."""
-_EVENT = f"select {PREDICTION_COLUMNS}, severity_text, body, attributes, resource from predictions"  # noqa: S608
+_EVENT = f"select {PREDICTION_COLUMNS}, key, place_ns, severity_text, body, attributes, resource from predictions"  # noqa: S608
 _NEWEST = "order by place_ns desc limit 1"
 
 
@@ -37,7 +37,9 @@ def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, A
     found = _event(cursor, "prediction_id = ?", wanted_id) or _batch(cursor, wanted_id)
     if found is None:
         return None
+    beside = neighbours(cursor, found)
     body = found.pop("body")
+    found.pop("place_ns")
     content = parse(body)
     rows = _rows(content)
     index = None if found["prediction_id"] == wanted_id else _index(rows, found["prediction_id"], wanted_id)
@@ -57,6 +59,7 @@ def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, A
     }
     return {
         "prediction": prediction_answer(found | {"label": None, "correct": None, "labelled_ns": None}) | {"label": own},
+        "neighbours": beside,
         "row": index,
         "row_omitted": index is None and found["prediction_id"] != wanted_id,
         "event": event,
@@ -99,6 +102,20 @@ def logs(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> list[dict[
         [event["prediction_id"], event["trace_id"], LOGS_LIMIT],
     )
     return [log_answer(row) for row in found]
+
+
+def neighbours(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> dict[str, str | None]:
+    """The ids of the predictions of the same model before and after this one."""
+    found: dict[str, str | None] = {}
+    for name, (past, key, order) in {"older": ("<", ">", "desc, key"), "newer": (">", "<", ", key desc")}.items():
+        rows = fetch(
+            cursor,
+            "select prediction_id from predictions where model is not distinct from ? "  # noqa: S608 - names are ours
+            f"and (place_ns {past} ? or place_ns = ? and key {key} ?) order by place_ns {order} limit 1",
+            [event["model"], event["place_ns"], event["place_ns"], event["key"]],
+        )
+        found[name] = rows[0]["prediction_id"] if rows else None
+    return found
 
 
 def row_id(rows: list[dict[str, Any]], index: int, batch_id: str) -> str:

@@ -49,6 +49,21 @@ def test_one_prediction_with_trace_features_log_and_label(console):
     assert (found["label"]["value"], found["label"]["correct"]) == ("0", False)
 
 
+def test_a_prediction_leads_to_those_beside_it(console):
+    """A prediction names the one before and the one after it of its model, also among those of one moment."""
+    other = {"ml.model.name": "other"}
+    console.feed(
+        logs(*(prediction(name, at=NOW + place // 2) for place, name in enumerate("abcd"))),
+        logs(prediction("x", attributes=other, at=NOW + 1)),
+    )
+    order = [row["id"] for row in console.get("/api/predictions?model=fraud")["predictions"]]
+    for place, name in enumerate(order):
+        older = order[place + 1] if place + 1 < len(order) else None
+        newer = order[place - 1] if place else None
+        assert console.get(f"/api/predictions/{name}")["neighbours"] == {"older": older, "newer": newer}
+    assert console.get("/api/predictions/x")["neighbours"] == {"older": None, "newer": None}
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_label_and_prediction_are_joined_in_either_order(console, reverse):
     """A label that arrives before its prediction is joined like one that arrives after it."""
