@@ -15,6 +15,9 @@ from clickhouse_connect.dbapi.cursor import Cursor
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+# an error reaches the caller; without a handler Python would print the driver's line too
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
+
 
 class _Cursor(Cursor):
     """Reads the rows of a query block by block, where the driver's own cursor would first read all of them."""
@@ -45,8 +48,6 @@ class _Connection(Connection):
 
 def make_engine(kit: Any, url: sa.URL) -> sa.Engine:
     """Returns connections to a ClickHouse server over HTTP."""
-    # an error reaches the caller; without a handler Python would print the driver's line too
-    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
     url = url.set(drivername="clickhousedb+connect")
     named = ClickHouseDialect().create_connect_args(url)[1]
     engine: sa.Engine = kit.create_engine(url, creator=lambda: _Connection(**named))
