@@ -47,7 +47,7 @@ CASES = {
     15: "callbacks that raise, hang or return nonsense; GPUs that fall off",
     16: "bad measurements",
     17: "bad texts and structures",
-    18: "the Collector: back end away, killed, full queue, full disk, memory limit, bad sender; two tiers",
+    18: "the Collector: back end away, killed, full queue, full disk, memory limit, bad sender; two tiers; Kafka",
     19: "names without end",
     20: "header and URL attacks",
     21: "forced sampling, foreign baggage, malformed context",
