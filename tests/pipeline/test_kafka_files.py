@@ -22,7 +22,7 @@ COMBINATIONS = [
     ("agent.yaml", "remote.yaml", "gateway.yaml", "to_kafka.yaml"),
     ("agent.yaml", "to_kafka.yaml", *LOGIN),
     ("agent.yaml", "from_kafka.yaml"),
-    ("agent.yaml", "from_kafka.yaml", "console.yaml"),
+    ("agent.yaml", "from_kafka.yaml", "clickhouse.yaml"),
     ("agent.yaml", "gateway.yaml", "from_kafka.yaml", *LOGIN),
 ]
 # variable, values that are taken, values that are refused
@@ -52,6 +52,7 @@ def run(command: str, names: tuple[str, ...], folder: Path, **more: str) -> tupl
     environment = collector_environment("http://127.0.0.1:1", folder, OTELCOL_BIND="127.0.0.1")
     environment |= {"OTELCOL_TOKENS_FILE": str(tokens), "OTELCOL_KAFKA_BROKERS": "kafka-0:9092,kafka-1:9092"}
     environment |= {"OTELCOL_KAFKA_USERNAME": "collector", "OTELCOL_KAFKA_PASSWORD": "secret"}
+    environment["CLICKHOUSE_ENDPOINT"] = "http://127.0.0.1:8123"
     if "to_kafka.yaml" in names:
         # What nothing is sent to needs no address.
         del environment["LOKI_OTLP_ENDPOINT"], environment["TEMPO_OTLP_ENDPOINT"]
