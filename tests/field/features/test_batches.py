@@ -2,7 +2,8 @@
 
 Sources: EdwinWenink/udacity-ml-fastapi (a batch endpoint that drops rows which it cannot read); recommenders-team/recommenders#961,
 PaccMann/TITAN#10 and wjko2/Domain-Agnostic-Sentence-Specificity-Prediction#6 (fewer predictions than inputs, and nobody
-knows which rows are missing); mlflow/mlflow#3683 (a large batch is evaluated in part).
+knows which rows are missing); mlflow/mlflow#3683 (a large batch is evaluated in part), dotnet/machinelearning#3778, metabase/metabase#6079 and
+justin13601/ACES#12 (only the first rows are read).
 """
 
 from __future__ import annotations
