@@ -27,13 +27,12 @@ _DECADE: Final = 4
 """Bands of the heat map in each power of ten of a duration."""
 
 
-def by_model(cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str | None = None) -> list[dict[str, Any]]:
+def by_model(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[str, Any]]:
     """Returns counts and the median, 95 % and 99 % duration of each model."""
     return fetch(
         cursor,
-        f"select model, {_COUNTS}, {_LATENCY} "
-        f"from predictions where model is not null and (? is null or model = ?) and {WHERE} group by model",
-        [model, model, *window.values],
+        f"select model, {_COUNTS}, {_LATENCY} from predictions where model is not null and {WHERE} group by model",
+        window.values,
     )
 
 
@@ -47,15 +46,20 @@ def versions(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[
     )
 
 
-def by_version(cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str) -> list[dict[str, Any]]:
-    """Returns the same of each version and role of a model, the one that was seen first first."""
-    return fetch(
+def by_version(
+    cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """Returns the same of all of a model, and of each version and role, the one that was seen first first."""
+    found = fetch(
         cursor,
-        f"select version, role, {_COUNTS}, {_LATENCY}, avg(score) filter (isfinite(score)) as score, "
-        "min(place_ns) as first_ns, max(place_ns) as newest_ns "
-        f"from predictions where model = ? and {WHERE} group by version, role order by first_ns limit ?",
+        f"select version, role, grouping(version) as is_total, {_COUNTS}, {_LATENCY}, "
+        "avg(score) filter (isfinite(score)) as score, min(place_ns) as first_ns, max(place_ns) as newest_ns "
+        f"from predictions where model = ? and {WHERE} group by grouping sets ((), (version, role)) "
+        "order by is_total desc, first_ns limit ?",
         [model, *window.values, VERSIONS_LIMIT],
     )
+    total, versions = found[0], found[1:]
+    return (total, versions) if total["calls"] else (None, [])
 
 
 def over_time(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
 
 def _read(cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span) -> dict[str, Any]:
     name = wanted.model or ""
-    versions = _traffic.by_version(cursor, window, name)
+    total, versions = _traffic.by_version(cursor, window, name)
     errors = _traffic.errors(cursor, window, name)
     steps = _traffic.latency_over_time(cursor, window, name)
     data = _feature_verdicts.features_over_time(cursor, wanted, period_edges(window))
@@ -56,7 +56,7 @@ def _read(cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span) ->
         "errors": errors,
         "events": events(versions, errors, data, window),
         "data": verdicts(_feature_verdicts.features(cursor, wanted)),
-        **_totals(cursor, window, wanted, versions),
+        **_totals(cursor, window, wanted, (total, versions)),
         "latency": step_table(steps, window, lambda row: row["latency"], 3),
         "batches": step_table(steps, window, lambda row: [row["batch_mean"], row["batch_max"]], 2),
         "heat": heat_table(_traffic.durations(cursor, window, name), window),
@@ -67,14 +67,18 @@ def _read(cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span) ->
 
 
 def _totals(
-    cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span, versions: list[dict[str, Any]]
-) -> dict[str, Any]:
+    cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span,
+    events: tuple[dict[str, Any] | None, list[dict[str, Any]]],
+) -> dict[str, Any]:  # fmt: skip
     """Returns all of the range, and traffic and errors over time; from counters if the events are a sample."""
     name = wanted.model or ""
-    total = next(iter(_traffic.by_model(cursor, window, name)), None)
+    total, versions = events
     found = version_table(_traffic.versions_over_time(cursor, window, name), versions, window)
     counters = _counted.counted(cursor, window, wanted).get(name)
-    is_sample = counters is not None and _counted.is_sample(total, counters)
-    if counters and is_sample:
-        total, found["rates"] = counters, rate_table(counters["steps"], window)
-    return {"total": total, "traffic": found, "is_sample": is_sample}
+    if counters is None or not _counted.is_sample(total, counters):
+        return {"total": total, "traffic": found, "is_sample": False}
+    return {
+        "total": counters,
+        "traffic": found | {"rates": rate_table(counters["steps"], window)},
+        "is_sample": True,
+    }
