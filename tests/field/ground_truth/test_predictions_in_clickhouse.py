@@ -131,13 +131,14 @@ def test_a_label_in_another_spelling_is_the_same_class(server: Server, lake: ote
     """Booleans, numbers by seven digits, codes and words: SQL follows the one rule; without a common class there is no accuracy."""
     for name, (pairs, _) in PAIRS.items():
         for number, (predicted, actual) in enumerate(pairs):
-            insert(server, prediction(f"{model} {name}", str(number), predicted))
+            score = {"ml.prediction.score": str(number // 2 * 0.3 + 0.1)}  # two of each
+            insert(server, prediction(f"{model} {name}", str(number), predicted, attributes=score))
             insert(server, label(f"{model} {name}", str(number), actual))
     rows = {row["model"].removeprefix(f"{model} "): row for row in in_sql(server, model)}
     assert {name: row["accuracy"] for name, row in rows.items()} == {name: each[1] for name, each in PAIRS.items()}
     for name in PAIRS:
         found = figures(lake, f"{model} {name}")
-        for figure in ("accuracy", "precision", "recall", "f1"):
+        for figure in ("accuracy", "precision", "recall", "f1", "auc", "brier_score"):
             assert rows[name][figure] == pytest.approx(found[figure]), (name, figure)
 
 
