@@ -74,6 +74,7 @@ class Tool:
 
 ALERTMANAGER = "github.com/prometheus/alertmanager"
 BUILDER = "go.opentelemetry.io/collector/cmd/builder"
+VICTORIA_METRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
 PROMETHEUS_FLAGS = ("-trimpath", "-ldflags=-s -w", "-tags=remove_all_sd,netgo")
 TOOLS = {
     tool.name: tool
@@ -93,6 +94,8 @@ TOOLS = {
         Tool("kustomize", "kustomize", "sigs.k8s.io/kustomize/kustomize/v5"),
         Tool("helm", "helm", "helm.sh/helm/v4/cmd/helm", on_demand=True),
         Tool("victoria-logs", "victoria-logs", "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"),
+        Tool("victoria-metrics", "victoria-metrics", f"{VICTORIA_METRICS}/app/victoria-metrics", on_demand=True),
+        Tool("vmalert", "victoria-metrics", f"{VICTORIA_METRICS}/app/vmalert", on_demand=True),
         Tool("jaeger", "jaeger", "github.com/jaegertracing/jaeger/cmd/all-in-one"),
         Tool("kafka", "kafka", "kafka.Kafka", on_demand=True, pom=True),
     )

@@ -27,8 +27,9 @@ DEPLOYMENTS = (
     "deployments/test_chart_rendered.py",
     "deployments/test_manifests_run.py",
     "integrations/test_example_replicas.py",
+    "pipeline/test_victoria_metrics.py",
 )
-"""No faults: slow tests that build Helm and the Collector for gateways, or train models."""
+"""No faults: slow tests that build Helm, VictoriaMetrics and the Collector for gateways, or train models."""
 CASES = {
     1: "receiver down, then up, under load",
     2: "tarpit, drips, half answers, hanging lookup and handshake",

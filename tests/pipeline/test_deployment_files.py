@@ -121,3 +121,11 @@ def test_every_script_explains_itself(script: str) -> None:
     command = [sys.executable, str(ROOT / "deploy" / script), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"python deploy/{script}" in done.stdout
+
+
+def test_victoria_metrics_promotes_the_same_attributes() -> None:
+    """The flags of VictoriaMetrics make labels of the attributes that Prometheus promotes."""
+    prometheus = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    page = (ROOT / "deploy" / "victoria-metrics" / "README.md").read_text(encoding="utf-8")
+    promoted = re.findall(r"-opentelemetry\.promoteResourceAttributes=(\S+)", page)
+    assert [each.split(",") for each in promoted] == [prometheus["otlp"]["promote_resource_attributes"]]

@@ -13,6 +13,8 @@ import build
 import pytest
 from pipeline_servers import LOCAL
 
+ON_DEMAND = ("collector-gateway", "helm", "kafka", "victoria-metrics", "vmalert")
+
 
 def run_build(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -57,9 +59,9 @@ def test_path_builds_nothing(tmp_path: Path) -> None:
 
 
 def test_tools_on_demand_are_built_only_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a name everything is built but the Collector for gateways, Helm and Kafka."""
+    """Without a name everything is built but the Collector for gateways, Helm, Kafka and VictoriaMetrics."""
     monkeypatch.setenv("OTEL_ML_CACHE", str(tmp_path))
-    wanted = [tool.path for name, tool in build.TOOLS.items() if name not in ("collector-gateway", "helm", "kafka")]
+    wanted = [tool.path for name, tool in build.TOOLS.items() if name not in ON_DEMAND]
     for path in wanted:
         path.parent.mkdir()
         path.touch()
