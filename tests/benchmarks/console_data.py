@@ -107,7 +107,11 @@ _SPAN = {
     "start_ns": "moment",
     "end_ns": "moment + (took * 1e9)::bigint",
 }
-_SERVER = _SPAN | {"span_id": "server", "kind": "2", "is_entry": "true", "name": "'POST /predict'"} | _origin("300")
+_SERVER = (
+    _SPAN
+    | {"key": "md5('server' || i)", "span_id": "server", "kind": "2", "is_entry": "true", "name": "'POST /predict'"}
+    | _origin("300")
+)
 _TABLES: dict[str, list[tuple[str, dict[str, str]]]] = {
     "predictions": [
         ("true", _LOG | _IDENTITY | _origin("700") | {
@@ -131,15 +135,15 @@ _TABLES: dict[str, list[tuple[str, dict[str, str]]]] = {
     "spans": [
         ("true", _SERVER | {"attributes": _HTTP.format(status="case when failed then 500 else 200 end")}),
         ("true", _SPAN | _origin("400") | {
-            "span_id": "own", "parent_span_id": "server", "kind": "1", "is_entry": "false", "name": "'predict ' || model",
+            "key": "md5('own' || i)", "span_id": "own", "parent_span_id": "server", "kind": "1", "is_entry": "false", "name": "'predict ' || model",
             "status": "case when failed then 2 else 0 end", "attributes": _attributes(), "prediction_id": "id",
         }),
         # calls that a schema refused, and a service without a model
         ("i % 50 = 7", _SERVER | {
-            "trace_id": "md5('refused' || i)", "attributes": _HTTP.format(status="422"),
+            "key": "md5('422' || i)", "trace_id": "md5('refused' || i)", "attributes": _HTTP.format(status="422"),
         }),
         ("i % 20 = 3", _SERVER | {
-            "trace_id": "md5('shop' || i)", "name": "'GET /cart'", "service_name": "'shop'",
+            "key": "md5('cart' || i)", "trace_id": "md5('shop' || i)", "name": "'GET /cart'", "service_name": "'shop'",
             "resource": "json_object('service.name', 'shop')", "attributes": _HTTP.format(status="200"),
         }),
     ],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from otel_ml import semconv
 from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
 from otel_ml.console.receiving._values import Trimmer, digest, dump, nanoseconds, number, scalar_text
-from otel_ml.console.storage._tables import LabelRow, LogRow, PredictionRow
+from otel_ml.console.storage._tables import Key, LabelRow, LogRow, PredictionRow
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -61,7 +61,7 @@ def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin
     )
 
 
-def _event_key(log: LogRow) -> str:
+def _event_key(log: LogRow) -> Key:
     # not of the whole record: the same event can also arrive through a Collector that has added attributes
     return digest(log.prediction_id or "", log.trace_id or "", log.span_id or "", str(log.time_ns))
 

@@ -8,7 +8,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from otel_ml import semconv
 from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
-from otel_ml.console.receiving._values import ATTRIBUTES_LIMIT, Trimmer, dump, nanoseconds, scalar_text
+from otel_ml.console.receiving._values import ATTRIBUTES_LIMIT, Trimmer, digest, dump, nanoseconds, scalar_text
 from otel_ml.console.storage._tables import SpanRow
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Orig
     parent = span.parent_span_id.hex() if len(span.parent_span_id) == 8 else None
     start_ns = nanoseconds(span.start_time_unix_nano)
     return SpanRow(
+        key=digest(*ids),
         trace_id=ids[0],
         span_id=ids[1],
         parent_span_id=parent,

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from otel_ml.console.storage._tables import Key
+
 if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
@@ -150,11 +152,11 @@ def nanoseconds(value: int) -> int:
     return min(value, INT64_MAX)
 
 
-def digest(*parts: bytes | str) -> str:
+def digest(*parts: bytes | str) -> Key:
     """A hash of 128 bits, as hex: equal records get equal keys, so a second delivery is recognised."""
     state = hashlib.blake2b(digest_size=16)
     for part in parts:
         data = part.encode("utf-8") if isinstance(part, str) else part
         state.update(len(data).to_bytes(8, "big"))
         state.update(data)
-    return state.hexdigest()
+    return Key(state.hexdigest())

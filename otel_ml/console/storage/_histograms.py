@@ -50,7 +50,7 @@ def histograms(cursor: duckdb.DuckDBPyConnection, name: str, span: Span, key: st
     where, values = span.where((name,), "histogram")
     found = fetch(
         cursor,
-        f"with point as (select *, case when temporality = ? then key else '' end as part from points "
+        f"with point as (select *, case when temporality = ? then key::varchar else '' end as part from points "
         f"where {where} and observations is not null) "
         "select any_value(attributes) as attributes, start_ns, any_value(temporality) as temporality, "
         "arg_max(observations, time_ns) as times, arg_max(sum, time_ns) as total, arg_max(detail, time_ns) as detail, "

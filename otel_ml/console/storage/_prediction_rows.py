@@ -40,7 +40,7 @@ class RowFilter:
         conditions = ["not failed", *(part for part, value in parts if value is not None)]
         values: list[Any] = [value for _, value in parts if value is not None]
         if self.after is not None:
-            conditions.append("(time_ns > ? or time_ns = ? and key > ?)")
+            conditions.append("(time_ns > ? or time_ns = ? and key > try_cast(? as uuid))")
             values += [time_ns, time_ns, key]
         return " and ".join(conditions), values
 

@@ -38,7 +38,7 @@ def trace(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> dict[str, Any] | 
     """All spans of one trace, oldest first; None if there are none."""
     found = fetch(
         cursor,
-        "select * exclude (received_ns, bytes, place_ns, is_entry) from spans where trace_id = ? "
+        "select * exclude (key, received_ns, bytes, place_ns, is_entry) from spans where trace_id = ? "
         "order by start_ns, end_ns desc limit ?",
         [trace_id, SPANS_LIMIT + 1],
     )

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from otel_ml.console._options import MEMORY, ConsoleError, Options
-from otel_ml.console.storage._tables import KEYS, TABLES, cells, columns
+from otel_ml.console.storage._tables import TABLES, cells, columns
 
 if TYPE_CHECKING:
     from otel_ml.console.storage._tables import Row
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SETTINGS = {"threads": "2", "memory_limit": "1GB", "autoinstall_known_extensions": "false"}
 _MAGIC = b"DUCK"
 _MAGIC_END = 12
@@ -172,7 +172,7 @@ def _create(connection: duckdb.DuckDBPyConnection, path: str) -> None:
         raise ConsoleError(f"{path} was written by another version of otel-ml; delete it or choose another --database")
     for table in TABLES:
         names = ", ".join(f'"{name}" {kind}' for name, kind in columns(table).items())
-        connection.execute(f"create table if not exists {table} ({names}, primary key ({', '.join(KEYS[table])}))")
+        connection.execute(f"create table if not exists {table} ({names}, primary key (key))")
 
 
 def _insert(table: str) -> str:

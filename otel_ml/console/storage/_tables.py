@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, TypeAlias, get_args, get_type_hints
+from typing import Any, NamedTuple, NewType, TypeAlias, get_args, get_type_hints
+
+Key = NewType("Key", str)
+"""What identifies a record, 32 hex digits: a column of 16 bytes, whose index costs a fifth of that of a text."""
 
 
 class Provenance(NamedTuple):
@@ -22,6 +25,7 @@ class SpanRow(NamedTuple):
     `is_entry` marks a span with which a trace enters a process: it has no parent there.
     """
 
+    key: Key
     trace_id: str
     span_id: str
     parent_span_id: str | None
@@ -46,7 +50,7 @@ class LogRow(NamedTuple):
     record from the future would stay on top.
     """
 
-    key: str
+    key: Key
     time_ns: int
     severity_number: int
     severity_text: str | None
@@ -90,7 +94,7 @@ class LabelRow(NamedTuple):
 class PointRow(NamedTuple):
     """One metric point: a number, or count and sum of a distribution with its buckets in `detail`."""
 
-    key: str
+    key: Key
     series: str
     name: str
     kind: str
@@ -119,17 +123,9 @@ TABLES: dict[str, type[Row]] = {
     "labels": LabelRow,
     "points": PointRow,
 }
-KEYS: dict[str, tuple[str, ...]] = {
-    "spans": ("trace_id", "span_id"),
-    "logs": ("key",),
-    "predictions": ("key",),
-    "labels": ("key",),
-    "points": ("key",),
-}
-"""Columns that identify a record, so that a second delivery is recognised."""
 SIGNALS = {"spans": "traces", "logs": "logs", "predictions": "logs", "labels": "logs", "points": "metrics"}
 
-_SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}
+_SQL_TYPES = {Key: "UUID", str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}
 
 
 def columns(table: str) -> dict[str, str]:

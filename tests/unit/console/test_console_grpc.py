@@ -74,7 +74,7 @@ def test_the_three_signals_are_stored(receive):
     ("signal", "body", "options", "code", "said"),
     [
         ("traces", b"\xff\xff", {}, grpc.StatusCode.INVALID_ARGUMENT, "not a valid protobuf"),
-        ("logs", gzip.compress(b"plain"), {}, grpc.StatusCode.INVALID_ARGUMENT, "not a valid protobuf"),
+        ("logs", gzip.compress(b"plain", mtime=0), {}, grpc.StatusCode.INVALID_ARGUMENT, "not a valid protobuf"),
         (
             "traces",
             traces(span()).SerializeToString(),

@@ -9,7 +9,7 @@ from otel_ml.console._options import ConsoleError, Options
 from otel_ml.console.receiving._ingest_queue import IngestQueue
 from otel_ml.console.receiving._otlp_http import SIGNALS as WIRE
 from otel_ml.console.storage._store import Database, DatabaseError
-from otel_ml.console.storage._tables import KEYS, SIGNALS, TABLES, columns
+from otel_ml.console.storage._tables import SIGNALS, TABLES, columns
 
 HOUR = 3_600_000_000_000
 
@@ -27,10 +27,10 @@ def store():
 
 def test_every_table_has_key_signal_and_bookkeeping_columns():
     """Each table has its key, its signal, and the columns that retention needs."""
-    assert set(TABLES) == set(KEYS) == set(SIGNALS)
+    assert set(TABLES) == set(SIGNALS)
     for table in TABLES:
-        assert {"received_ns": "BIGINT", "bytes": "BIGINT"}.items() <= columns(table).items()
-        assert set(KEYS[table]) <= set(columns(table))
+        needed = {"key": "UUID", "received_ns": "BIGINT", "bytes": "BIGINT"}
+        assert needed.items() <= columns(table).items()
 
 
 def test_rows_are_bounded():

@@ -10,8 +10,7 @@ from otel_ml.console.storage._queries import fetch
 if TYPE_CHECKING:
     import duckdb
 
-_AFTER_ALL_KEYS: Final = "~"
-"""Sorts after each key, which is a text of hex digits."""
+_NO_KEY: Final = "00000000-0000-0000-0000-000000000000"
 
 
 class Place(NamedTuple):
@@ -23,7 +22,7 @@ class Place(NamedTuple):
     @classmethod
     def below(cls, place_ns: int) -> Place:
         """The place after all rows of a moment."""
-        return cls(place_ns, _AFTER_ALL_KEYS)
+        return cls(place_ns - 1, _NO_KEY)
 
     def __str__(self) -> str:
         return f"{self.place_ns}.{self.key}"
@@ -47,11 +46,11 @@ class Conditions:
         self.add("place_ns >= ?", since_ns)
         self.add("place_ns < ?", until_ns)
 
-    def add_place(self, after: Place | None, key: str = "key") -> None:
+    def add_place(self, after: Place | None, key: str = "key", value: str = "try_cast(? as uuid)") -> None:
         """Adds that rows come after a place in the order of `place_ns desc, key`."""
         if after is not None:
             # the first part lets the database skip blocks of newer rows
-            self.add(f"place_ns <= ? and (place_ns < ? or {key} > ?)", after.place_ns, after.place_ns, after.key)
+            self.add(f"place_ns <= ? and (place_ns < ? or {key} > {value})", after.place_ns, after.place_ns, after.key)
 
     @property
     def where(self) -> str:

@@ -58,7 +58,7 @@ def logs(cursor: duckdb.DuckDBPyConnection, wanted: LogFilter) -> dict[str, Any]
     )
     found = fetch(cursor, f"select * from ({parts}) {order}", conditions.values * len(tables))
     rows = found[: wanted.limit]
-    following = str(Place(rows[-1]["place_ns"], rows[-1]["key"])) if len(found) > wanted.limit else None
+    following = str(Place(rows[-1]["place_ns"], str(rows[-1]["key"]))) if len(found) > wanted.limit else None
     for row in rows:
         row.pop("key")
     return {"logs": [log_answer(row) for row in rows], "next": following}

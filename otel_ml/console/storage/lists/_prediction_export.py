@@ -11,6 +11,8 @@ from otel_ml.console.storage._queries import fetch, moment, parse
 from otel_ml.console.storage.lists import _prediction_list
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     import duckdb
 
     from otel_ml.console.storage.lists._conditions import Place
@@ -52,9 +54,9 @@ def rows(cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter) -> tuple[l
     return found, following
 
 
-def bodies(cursor: duckdb.DuckDBPyConnection, keys: list[str]) -> dict[str, Any]:
+def bodies(cursor: duckdb.DuckDBPyConnection, keys: list[UUID]) -> dict[UUID, Any]:
     """What the events with these keys say, by key."""
-    found = fetch(cursor, "select key, body from predictions where key in (select unnest(?::varchar[]))", [keys])
+    found = fetch(cursor, "select key, body from predictions where key in (select unnest(?::uuid[]))", [keys])
     return {row["key"]: parse(row["body"]) for row in found}
 
 

@@ -138,7 +138,7 @@ def page(cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter) -> tuple[l
         wanted = replace(wanted, after=following)
     if len(found) > wanted.limit:
         last = found[wanted.limit - 1]
-        following = Place(last["place_ns"], last["key"])
+        following = Place(last["place_ns"], str(last["key"]))
     return found[: wanted.limit], following
 
 

@@ -49,7 +49,7 @@ class RequestFilter:
         found.add("end_ns - start_ns >= ? * 1e9", self.min_duration)
         found.add("end_ns - start_ns <= ? * 1e9", self.max_duration)
         found.add_window(self.since_ns, self.until_ns)
-        found.add_place(self.after, "span_id")
+        found.add_place(self.after, "span_id", "?")
         return found
 
 
