@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import re
+import time
 
 import pytest
-from console_feed import IDENTITY, NOW, counter, failure, label, logs, metrics, pairs, prediction, span, traces
+from console_feed import IDENTITY, NOW, SPAN, counter, failure, label, logs, metrics, pairs, prediction, span, traces
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Histogram as Wire
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metric
-from performance_feed import gauge
+from performance_feed import gauge, outcomes
 from starlette.datastructures import QueryParams
 
 from otel_ml import semconv
@@ -90,7 +91,7 @@ def test_histograms_of_replicas_and_restarts_add_up(console):
         metrics(durations([100, 0, 0], at=NOW - HOUR, start=early), instance="old"),
         metrics(durations([101, 0, 0], start=early), instance="old"),
         metrics(durations([1, 1, 1], at=NOW - 1, start=NOW - 2, temporality=1), instance="delta"),
-        metrics(durations([1, 0, 0], temporality=1), instance="delta"),
+        metrics(durations([1, 0, 0], start=early, temporality=1), instance="delta"),
     )
     with console.store.cursor() as cursor:
         found = histograms(cursor, semconv.PREDICTION_DURATION.name, Span("fraud", NOW - 10 * HOUR), semconv.MODEL_NAME)
@@ -248,3 +249,49 @@ def feature_bin(name, bin_=None):
     """The attributes of a feature, or of one of its bins."""
     found = {semconv.FEATURE_NAME: name, semconv.PROFILE_ID: "p"}
     return found if bin_ is None else {**found, semconv.FEATURE_BIN: bin_}
+
+
+def table(console, title, path="/model?model=fraud&range=1h"):
+    """The rows of a chart's table."""
+    figure = re.search(rf"<h2>{title}</h2>.*?</figure>", console.send(path).body.decode(), re.DOTALL)[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", figure, re.DOTALL)
+    return [[re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[dh].*?>(.*?)</t[dh]>", row)] for row in rows]
+
+
+def test_charts_show_shares(console):
+    """Scores are shares of a version's predictions, errors of the calls; of many classes the rarest are one."""
+    counts = {"a": 6, "b": 5, "c": 4, "d": 3, "e": 2, "f": 1, "g": 1}
+    events = [
+        prediction(f"{name}-{index}", outcome=name, score=0.97 if name == "a" else 0.01)
+        for name, times in counts.items()
+        for index in range(times)
+    ]
+    console.feed(logs(*events, *(failure(f"failed-{index}") for index in range(2))))
+    scores = table(console, "Scores")
+    assert (scores[1], scores[20]) == (["0.00", "72.7 %"], ["0.95", "27.3 %"])
+    assert ["8.3 %"] in [row[1:] for row in table(console, "Errors")]
+    classes = table(console, "Classes")
+    assert classes[0] == ["Time", "a", "b", "c", "d", "e", "others"]
+    assert ["27.3 %", "22.7 %", "18.2 %", "13.6 %", "9.1 %", "9.1 %"] in [row[1:] for row in classes]
+
+
+def test_the_figure_of_a_model_is_that_of_its_primary_version(console):
+    """A canary with more traffic does not stand for the model."""
+    canary = {**IDENTITY, semconv.MODEL_VERSION: "2.0.0", semconv.MODEL_ROLE: "canary"}
+    events = (prediction(f"c-{index}", attributes=canary) for index in range(9))
+    worse = outcomes({("1", "0"): 900, ("1", "1"): 100}, identity=canary, start=NOW - SECOND)
+    console.feed(logs(prediction("p-1"), *events), metrics(*outcomes(start=NOW - SECOND), *worse))
+    assert "accuracy 0.8 " in page(console, "/?range=1h")
+
+
+def test_a_request_is_what_enters_a_service(console):
+    """Spans below a request are no requests."""
+    console.feed(traces(span("GET /"), span("query", own="ab" * 8, parent=SPAN), service="web"))
+    assert "web 1 0.0 % 0 " in page(console, "/?range=1h")
+
+
+@pytest.mark.parametrize(("age", "shown"), [(0, "Last 5 minutes"), (600, "Last 15 minutes"), (5000, "Last hour")])
+def test_a_young_store_is_shown_in_a_short_range(console, age, shown):
+    """Without a range in the address the page has the shortest of three that covers the store."""
+    console.feed(logs(prediction("p-1", at=time.time_ns() - age * SECOND)))
+    assert f"selected>{shown}</option>" in console.send("/").body.decode()
