@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-_COVERED: Final = 0.5
-"""A last step of which less has passed is left out: its rate would be chance."""
+_SETTLED_NS: Final = 3 * 10**9
+"""A last step that began later is left out: records need a moment to arrive."""
 WHERE: Final = "place_ns >= ? and place_ns < ?"
 """The SQL condition on spans, logs, predictions and labels."""
 
@@ -26,7 +26,7 @@ class TimeRange(NamedTuple):
     def starts(self) -> list[int]:
         """The begin of each step; a last one that has hardly begun is left out."""
         found = list(range(self.since_ns, self.until_ns, self.step_ns))
-        short = len(found) > 1 and self.until_ns - found[-1] < self.step_ns * _COVERED
+        short = len(found) > 1 and self.until_ns - found[-1] < _SETTLED_NS
         return found[:-1] if short else found
 
     def seconds(self, start_ns: int) -> float:

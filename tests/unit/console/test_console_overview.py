@@ -41,7 +41,7 @@ def page(console, path):
 
 
 def test_a_range_has_whole_steps():
-    """Steps begin at multiples of the step; the last counts as far as it has passed, and not if that is less than half."""
+    """Steps begin at multiples of the step; the last counts as far as it has passed, and not in its first 3 s."""
     range_ = TimeRange.of(7 * SECOND, 27 * SECOND, 5 * SECOND)
     assert [start // SECOND for start in range_.starts] == [5, 10, 15, 20]
     longer = TimeRange.of(7 * SECOND, 28 * SECOND, 5 * SECOND)
@@ -262,11 +262,11 @@ def test_charts_show_shares(console):
     """Scores are shares of a version's predictions, errors of the calls; of many classes the rarest are one."""
     counts = {"a": 6, "b": 5, "c": 4, "d": 3, "e": 2, "f": 1, "g": 1}
     events = [
-        prediction(f"{name}-{index}", outcome=name, score=0.97 if name == "a" else 0.01)
+        prediction(f"{name}-{index}", outcome=name, score=0.97 if name == "a" else 0.01, at=NOW - 120 * SECOND)
         for name, times in counts.items()
         for index in range(times)
     ]
-    console.feed(logs(*events, *(failure(f"failed-{index}") for index in range(2))))
+    console.feed(logs(*events, *(failure(f"failed-{index}", at=NOW - 120 * SECOND) for index in range(2))))
     scores = table(console, "Scores")
     assert (scores[1], scores[20]) == (["0.00", "72.7 %"], ["0.95", "27.3 %"])
     assert ["8.3 %"] in [row[1:] for row in table(console, "Errors")]
