@@ -114,4 +114,4 @@ lock: $(VENV)/.uv ## Update constraints.txt
 
 .PHONY: clean
 clean: ## Remove the environment and caches of this checkout
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf $(VENV) frontend/node_modules otel_ml/console/web/static/library.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
