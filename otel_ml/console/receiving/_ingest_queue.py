@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from otel_ml.console.storage._tables import Row
 
 _ROWS_PER_WRITE = 10_000
-_LINGER = 0.05
+_LINGER = 0.02
 """Seconds that the writer rests after a write, so that small requests share a transaction."""
 _SWEEP_EVERY = 60.0
 _ATTEMPTS = 3

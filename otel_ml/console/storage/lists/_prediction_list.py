@@ -12,7 +12,7 @@ from otel_ml.console.storage.lists._conditions import Conditions, Place, slice_e
 if TYPE_CHECKING:
     import duckdb
 
-_SLICES: Final = (10_000, 90_000)
+_SLICES: Final = (10_000, 40_000)
 """Events in which a page looks for a rare one, first and then; the next page looks further."""
 _TRUTHS: Final = {
     "right": "coalesce(correct, labelled_rows > 0 and wrong_rows = 0)",
