@@ -1,7 +1,7 @@
 """Metrics over time: rates of counters, levels of gauges, percentiles of histograms.
 
-Sources: prometheus/prometheus#13229 (rate of a counter that began in the window), open-telemetry/opentelemetry-collector-contrib#32162
-(restart of a counter), VictoriaMetrics/VictoriaMetrics#962 (increase of a series that begins).
+Sources: open-telemetry/opentelemetry-specification#4184 and SigNoz/signoz#7069 (the first increase of a series is lost),
+open-telemetry/opentelemetry-collector-contrib#37717 (a reset), open-telemetry/opentelemetry-collector-contrib#7411 (a first value is no rate).
 """
 
 from __future__ import annotations

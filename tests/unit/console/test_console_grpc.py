@@ -1,7 +1,6 @@
 """OTLP over gRPC: the same answers as over HTTP, and a port that is taken.
 
-Sources: open-telemetry/opentelemetry-collector#8175 (a port in use), CtrlSpice/otel-desktop-viewer#42 (4317 taken by another process),
-open-telemetry/opentelemetry-python#3996 (what is retried).
+Sources: open-telemetry/opentelemetry-collector-contrib#27822 and open-telemetry/opentelemetry-collector#8090 (a port that is taken).
 """
 
 from __future__ import annotations

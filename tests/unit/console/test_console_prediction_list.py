@@ -1,7 +1,7 @@
 """The list of predictions: each filter, pages without end, truth of single predictions and of batches.
 
-Sources: mlflow/mlflow#5776 (a search that returns fewer rows than it matches), Arize-ai/phoenix#2616 (filter by the value of an attribute),
-evidentlyai/evidently#1048 (predictions without a label beside labelled ones).
+Sources: flowlogix/flowlogix#1684 and olavim/objection-cursor#36 (pages lose rows of one sort value), lancedb/lancedb#2201 (an offset is wrong
+after a write).
 """
 
 from __future__ import annotations

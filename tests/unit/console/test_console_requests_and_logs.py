@@ -1,7 +1,7 @@
 """Requests with and without a prediction, log lines, and the ledgers of senders.
 
-Sources: jaegertracing/jaeger#3083 (a trace whose root was not stored is not found), grafana/tempo#1404 (search shows requests that failed
-before the application), CtrlSpice/otel-desktop-viewer#110 (traces without a root span).
+Sources: grafana/tempo#5270 and istio/istio#22766 (the root span is in a process that sends nothing), jaegertracing/jaeger-ui#316 (a request
+that failed has no name in the list).
 """
 
 from __future__ import annotations
