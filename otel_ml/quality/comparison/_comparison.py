@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from otel_ml import _extras, semconv
+from otel_ml._report import page, section
 from otel_ml.quality.comparison._feature_drift import FeatureDrift, describe
-from otel_ml.quality.comparison._report import page, section
+from otel_ml.quality.comparison._report import report
 from otel_ml.quality.comparison._result import ComparisonResult
 from otel_ml.quality.comparison._table import table
 
@@ -45,10 +46,10 @@ class Comparison(ComparisonResult):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the report as one HTML page without scripts."""
-        Path(path).write_text(page(self), encoding="utf-8")
+        Path(path).write_text(page(report(self)), encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        return section(self)
+        return section(report(self))
 
     def __str__(self) -> str:
         return "\n".join(table(self))

@@ -9,6 +9,7 @@ from typing import Final
 
 from otel_ml import semconv
 from otel_ml._distances import psi_parts
+from otel_ml._report import describe_shares, percent
 from otel_ml._values import line
 from otel_ml._verdicts import ShareFigure, WindowCounts, judge, severity
 from otel_ml.quality._feature import Feature
@@ -142,43 +143,23 @@ def _direction(bins: tuple[BinShare, ...]) -> str | None:
     return "up" if shift > 1 else "down"
 
 
-def describe(feature: FeatureDrift) -> list[str]:
-    """Returns what changed in a feature with a finding, a short sentence for each change."""
+def describe(feature: FeatureDrift, *, with_bins: bool = True) -> list[str]:
+    """Returns what changed in a feature with a finding: a short sentence for each change and moved bin."""
     if semconv.ABSENT in feature.findings:
         return ["the data has no such column"]
     sentences = []
-    for finding, what in _PHRASES.items():
-        figure = feature.shares.get(finding)
-        if finding in feature.findings and figure is not None:
-            more = f": {', '.join(feature.invalid_kinds)}" if finding == semconv.INVALID else ""
-            sentences.append(f"{percent(figure.share)} {what} (expected {figure.expected:.1%}){more}")
+    for finding, sentence in describe_shares(feature.findings, feature.shares):
+        kinds = f": {', '.join(feature.invalid_kinds)}" if finding == semconv.INVALID else ""
+        sentences.append(f"{sentence}{kinds}")
     new = feature.new_categories if semconv.UNSEEN_CATEGORIES in feature.findings else None
     if new:
         sentences.append("new: " + ", ".join(f"{text!r} {count:,}" for text, count in new.items()))
     if feature.direction is not None and {semconv.DRIFTED, semconv.OUT_OF_RANGE}.intersection(feature.findings):
         sentences.append(f"values went {feature.direction}")
-    if semconv.DRIFTED in feature.findings:
+    if with_bins and semconv.DRIFTED in feature.findings:
         sentences += [
             f"{change.label}: {percent(change.share or 0.0)} (training {change.reference:.1%})"
             for change in feature.changes
             if not (new and change.label == semconv.OTHER)
         ]
     return sentences
-
-
-_PHRASES: Final = {
-    semconv.INVALID: "of another type",
-    semconv.MISSING: "missing",
-    semconv.UNSEEN_CATEGORIES: "in new categories",
-    semconv.OUT_OF_RANGE: "outside the range of training",
-}
-
-
-def decimal(figure: float | None) -> str:
-    """Returns a figure with four decimals; ``-`` for None."""
-    return "-" if figure is None else f"{figure:.4f}"
-
-
-def percent(share: float) -> str:
-    """Returns a share such as ``16.5%``; a share that is not 0 never shows as ``0.0%``."""
-    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from otel_ml import semconv
+from otel_ml._report import decimal, percent
 from otel_ml._values import line
 from otel_ml._verdicts import TOO_FEW
-from otel_ml.quality.comparison._feature_drift import FeatureDrift, decimal, describe, percent, with_findings
+from otel_ml.quality.comparison._feature_drift import FeatureDrift, describe, with_findings
 from otel_ml.quality.comparison._result import ComparisonResult
 
 WIDTH: Final = 100

@@ -1,0 +1,175 @@
+"""The HTML of a report; every text in it is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from typing import Final
+
+from otel_ml._report.charts import bin_chart, lowest_shown, mini_bars, timeline, whisker
+from otel_ml._report.content import FeatureRow, FigureRow, FigureTable, ReportTable, WindowReport
+from otel_ml._report.style import STYLE
+from otel_ml._report.wording import decimal, percent
+
+_CARDS: Final = 12
+"""Features whose bins are drawn large."""
+_NAMED: Final = 6
+"""Features that a sentence names."""
+_LEGEND: Final = '<i class="now"></i>now <i class="then"></i>training'
+
+
+def page(report: WindowReport) -> str:
+    """Returns the whole page."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(report.title)}</title><style>{STYLE}</style></head>\n"
+        f'<body class="page">{_body(report)}</body></html>\n'
+    )
+
+
+def section(report: WindowReport) -> str:
+    """Returns the report as a part of another page, such as a notebook."""
+    return f"<style>{STYLE}</style>{_body(report)}"
+
+
+def _body(report: WindowReport) -> str:
+    facts = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in report.facts)
+    parts = [
+        _attention(report),
+        *map(_figures, report.figures),
+        _changed(report),
+        _features(report),
+        *map(_table, report.tables),
+        *(f'<p class="note">{escape(text)}</p>' for text in report.missing),
+    ]
+    return f'<div class="otelml"><h1>{escape(report.title)}</h1><dl>{facts}</dl>{"".join(parts)}</div>\n'
+
+
+def _attention(report: WindowReport) -> str:
+    """Returns what was found, before all details."""
+    found = list(_found(report))
+    if not found:
+        what = "Nothing was found." if report.features or report.figures else "There is nothing to report yet."
+        return f'<section class="{"calm" if report.features or report.figures else ""}"><h2>{what}</h2></section>'
+    items = "".join(f"<li>{escape(text)}</li>" for text in found)
+    return f'<section class="attention"><h2>What was found</h2><ul>{items}</ul></section>'
+
+
+def _found(report: WindowReport) -> Iterator[str]:
+    for table in report.figures:
+        for row in table.rows:
+            if row.is_worse and row.training is not None:
+                yield f"{table.title}: {_named(row)} {row.value:.4g} is worse than the {row.training:.4g} of training"
+    wrong = [row for row in report.features if row.findings]
+    if wrong:
+        names = ", ".join(row.name for row in wrong[:_NAMED]) + (", …" if len(wrong) > _NAMED else "")
+        yield f"{len(wrong)} of {len(report.features)} features changed: {names}"
+    for other in report.tables:
+        if other.bad:
+            yield f"{other.title}: {len(other.bad)} of {len(other.rows)} with a finding"
+
+
+def _figures(table: FigureTable) -> str:
+    low = lowest_shown(table.rows)
+    drawn = [(row, whisker(row, low)) for row in table.rows]
+    axis = f"{low:.1f} to 1" if any(chart for _, chart in drawn) else ""
+    heads = ("Value", "95 % interval", "Training", table.counted)
+    rows = "".join(_figure(row, chart) for row, chart in drawn)
+    head = f'<th class="text">Figure</th><th class="text">{axis}</th>' + "".join(
+        f"<th>{escape(each)}</th>" for each in heads
+    )
+    drawing = "" if table.timeline is None else timeline(table.timeline)
+    return (
+        f'<section><h2>{escape(table.title)}</h2><p class="note">{escape(table.note)}</p>{drawing}'
+        f"<table><tr>{head}</tr>{rows}</table></section>"
+    )
+
+
+def _figure(row: FigureRow, chart: str) -> str:
+    interval = "-" if row.interval is None else "{:.4g} to {:.4g}".format(*row.interval)
+    training = "-" if row.training is None else f"{row.training:.4g}"
+    mark = ' class="bad"' if row.is_worse else ""
+    return (
+        f'<tr><td class="text">{escape(_named(row))}</td><td class="text">{chart}</td>'
+        f"<td{mark}>{row.value:.4g}</td><td>{interval}</td><td>{training}</td><td>{row.count:,}</td></tr>"
+    )
+
+
+def _named(row: FigureRow) -> str:
+    return row.name.replace("_", " ")
+
+
+def _changed(report: WindowReport) -> str:
+    """Returns a card for each feature with a finding, with its bins by name."""
+    cards = "".join(map(_card, [row for row in report.features if row.findings][:_CARDS]))
+    if not cards:
+        return ""
+    return (
+        f'<section><h2>What changed</h2><p class="note">Share of each bin:{_LEGEND}.</p>'
+        f'<div class="cards">{cards}</div></section>'
+    )
+
+
+def _card(row: FeatureRow) -> str:
+    changes = "".join(f"<li>{escape(text)}</li>" for text in row.changes)
+    return (
+        f'<section><h3>{_name(row)} <span class="bad">{_verdict(row)}</span></h3><ul>{changes}</ul>'
+        f"{bin_chart(row.name, row.bars) if row.bars and row.values else ''}</section>"
+    )
+
+
+def _features(report: WindowReport) -> str:
+    if not report.features:
+        return ""
+    heads = "".join(f"<th>{head}</th>" for head in ("PSI", "Noise", "Values", "Missing", "Expected"))
+    rows = "\n".join(map(_feature, report.features))
+    return (
+        f"<section><h2>All features</h2>"
+        f'<p class="note">The most severe verdict first. Bins:{_LEGEND}. Without drift, PSI exceeds its noise in one '
+        'of 1,000 windows of this size.</p><table><tr><th class="text">Feature</th><th class="text">Verdict</th>'
+        f'<th class="text">Bins</th>{heads}</tr>\n{rows}</table></section>'
+    )
+
+
+def _feature(row: FeatureRow) -> str:
+    figures = (
+        decimal(row.psi),
+        decimal(row.noise),
+        f"{row.values:,}",
+        "-" if row.missing is None else percent(row.missing.share),
+        "-" if row.missing is None else f"{row.missing.expected:.1%}",
+    )
+    cells = "".join(f"<td>{escape(figure)}</td>" for figure in figures)
+    mark = " bad" if row.findings else ""
+    return (
+        f'<tr><td class="text">{_name(row)}</td><td class="text{mark}">{_verdict(row)}</td>'
+        f'<td class="text">{mini_bars(row.bars)}</td>{cells}</tr>'
+    )
+
+
+def _name(row: FeatureRow) -> str:
+    more = f' <span class="note">{escape(row.more)}</span>' if row.more else ""
+    return f"{escape(row.name)}{more}"
+
+
+def _verdict(row: FeatureRow) -> str:
+    return escape(", ".join(row.findings or (row.verdict,)).replace("_", " "))
+
+
+def _table(table: ReportTable) -> str:
+    heads = "".join(f'<th class="text">{escape(head)}</th>' for head in table.heads)
+    rows = "".join(_cells(row, table.marked if place in table.bad else None) for place, row in enumerate(table.rows))
+    below = "".join(f"<li>{escape(text)}</li>" for text in table.below)
+    below = f"<ul>{below}</ul>" if below else ""
+    return (
+        f'<section><h2>{escape(table.title)}</h2><p class="note">{escape(table.note)}</p>'
+        f"<table><tr>{heads}</tr>{rows}</table>{below}</section>"
+    )
+
+
+def _cells(row: tuple[str, ...], marked: int | None) -> str:
+    cells = "".join(
+        f'<td class="text{" bad" if place == marked else ""}">{escape(cell)}</td>' for place, cell in enumerate(row)
+    )
+    return f"<tr>{cells}</tr>"

@@ -1,0 +1,54 @@
+"""How numbers, bins and findings read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+from otel_ml import semconv
+from otel_ml._verdicts import ShareFigure
+
+_PHRASES: Final = {
+    semconv.INVALID: "of another type",
+    semconv.MISSING: "missing",
+    semconv.UNSEEN_CATEGORIES: "in new categories",
+    semconv.OUT_OF_RANGE: "outside the range of training",
+}
+_RANGE: Final = re.compile(r"\d+ [\[(](?P<low>\S+), (?P<high>\S+)[)\]]")
+
+
+def describe_shares(findings: Collection[str], shares: Mapping[str, ShareFigure]) -> Iterator[tuple[str, str]]:
+    """Yields each finding about a share with a short sentence."""
+    for finding, what in _PHRASES.items():
+        figure = shares.get(finding)
+        if finding in findings and figure is not None:
+            yield finding, f"{percent(figure.share)} {what} (expected {figure.expected:.1%})"
+
+
+def feature_text(name: str) -> str:
+    """Returns the name of a feature; output and label of a model are judged beside its features."""
+    return {semconv.PREDICTION_FEATURE: "its predictions", semconv.LABEL_FEATURE: "its labels"}.get(name, name)
+
+
+def bin_text(label: str) -> str:
+    """Returns the name of a bin for people: ``33.7 to 36.9``, a category, or ``other``."""
+    if label == semconv.OTHER:
+        return "other"
+    found = _RANGE.fullmatch(label)
+    if found is None:
+        return label
+    low, high = found.group("low", "high")
+    if low == "-inf":
+        return f"below {high}"
+    return f"{low} or more" if high == "inf" else f"{low} to {high}"
+
+
+def decimal(figure: float | None) -> str:
+    """Returns a figure with four decimals; ``-`` for None."""
+    return "-" if figure is None else f"{figure:.4f}"
+
+
+def percent(share: float) -> str:
+    """Returns a share such as ``16.5%``; a share that is not 0 never shows as ``0.0%``."""
+    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
