@@ -36,10 +36,11 @@ $(VENV)/.dev: $(VENV)/.uv pyproject.toml constraints.txt
 	@$(INSTALL) --editable '.[all]' --group demo --group test --group check --group bench
 	@touch $@ $(VENV)/.demo
 
+FRONTEND := otel_ml/console/frontend
 LIBRARY := otel_ml/console/web/static/library.js
-$(LIBRARY): frontend/package.json frontend/package-lock.json frontend/library.js
+$(LIBRARY): $(FRONTEND)/package.json $(FRONTEND)/package-lock.json $(FRONTEND)/library.js
 	@echo "== building the libraries of the console's pages"
-	@$(PYTHON3) frontend/build_library.py || true
+	@$(PYTHON3) $(FRONTEND)/build_library.py || true
 
 .PHONY: install
 install: $(VENV)/.dev $(LIBRARY) ## Set up the development environment in .venv
@@ -114,4 +115,4 @@ lock: $(VENV)/.uv ## Update constraints.txt
 
 .PHONY: clean
 clean: ## Remove the environment and caches of this checkout
-	rm -rf $(VENV) frontend/node_modules otel_ml/console/web/static/library.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf $(VENV) $(FRONTEND)/node_modules otel_ml/console/web/static/library.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*

@@ -54,7 +54,7 @@ def guest_by_hand(model: Predict, load: Load) -> tuple[Predict, Flush]:
                     severity_text="INFO",
                     event_name="ml.prediction",
                     body=json.dumps({"features": features, "prediction": label, "score": score}),
-                    attributes={**MODEL, **found, "ml.prediction.duration": seconds},
+                    attributes={**MODEL, **found, "ml.model.task": "binary", "ml.prediction.duration": seconds},
                 )
             )
         active.add(-1, MODEL)

@@ -75,9 +75,9 @@ def console() -> Iterator[Console]:
 @pytest.fixture(scope="session")
 def axe() -> Callable[..., list[str]]:
     """Returns what of a page breaks a rule of axe-core."""
-    script = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+    script = Path(__file__).parents[2] / "otel_ml" / "console" / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
     if not script.is_file():
-        pytest.fail("axe-core is missing: npm ci --prefix frontend")
+        pytest.fail("axe-core is missing: npm ci --prefix otel_ml/console/frontend")
     text = script.read_text(encoding="utf-8")
 
     def broken(page: Page, *rules: str) -> list[str]:

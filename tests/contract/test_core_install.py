@@ -156,6 +156,8 @@ def test_every_import_is_declared() -> None:
     missing = []
     for path in sorted(ROOT.rglob("*.py")):
         place = str(path.relative_to(ROOT))
+        if place.startswith("console/frontend/"):  # runs in the build of a wheel, and is not in it
+            continue
         names = frozenset(allowed(place))
         declared = known.setdefault(names, modules(set(names)))
         missing += [(place, name) for name in sorted(imported(path) - declared)]

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-LOCK = json.loads((ROOT / "frontend" / "package-lock.json").read_text(encoding="utf-8"))
+LOCK = json.loads((ROOT / "otel_ml" / "console" / "frontend" / "package-lock.json").read_text(encoding="utf-8"))
 FREE = {"Apache-2.0", "MIT", "BSD-3-Clause", "0BSD"}
 
 
@@ -26,7 +26,7 @@ def test_what_is_bundled_is_free_and_its_licenses_are_shipped():
         if path and not each.get("dev")
     }
     assert set(bundled.values()) <= FREE
-    script = (ROOT / "frontend" / "build_library.py").read_text(encoding="utf-8")
+    script = (ROOT / "otel_ml" / "console" / "frontend" / "build_library.py").read_text(encoding="utf-8")
     assert [name for name in bundled if f'"{name}/LICENSE' not in script] == []
 
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-STATIC = HERE.parent / "otel_ml" / "console" / "web" / "static"
+STATIC = HERE.parent / "web" / "static"
 LIBRARY = STATIC / "library.js"
 LICENSES = STATIC / "library.LICENSE.txt"
 _INPUTS = ("package.json", "package-lock.json", "library.js")
