@@ -73,7 +73,9 @@ def _found(report: WindowReport) -> Iterator[str]:
 def _figures(table: FigureTable) -> str:
     low = lowest_shown(table.rows)
     drawn = [(row, whisker(row, low)) for row in table.rows]
-    axis = f"{low:.1f} to 1" if any(chart for _, chart in drawn) else ""
+    has_charts = any(chart for _, chart in drawn)
+    axis = f"{low:.1f} to 1" if has_charts else ""
+    key = " Dot: the figure, in its interval. Tick: training." if has_charts else ""
     heads = ("Value", "95 % interval", "Training", table.counted)
     rows = "".join(_figure(row, chart) for row, chart in drawn)
     head = f'<th class="text">Figure</th><th class="text">{axis}</th>' + "".join(
@@ -81,7 +83,7 @@ def _figures(table: FigureTable) -> str:
     )
     drawing = "" if table.timeline is None else timeline(table.timeline)
     return (
-        f'<section><h2>{escape(table.title)}</h2><p class="note">{escape(table.note)}</p>{drawing}'
+        f'<section><h2>{escape(table.title)}</h2><p class="note">{escape(table.note)}{key}</p>{drawing}'
         f"<table><tr>{head}</tr>{rows}</table></section>"
     )
 

@@ -33,10 +33,9 @@ STYLE: Final = """
 .otelml td.text { max-width: 24rem; overflow-wrap: break-word; }
 .otelml .bad { color: var(--bad); font-weight: 600; }
 .otelml .note { color: var(--quiet); font-size: 12px; font-weight: 400; }
-.otelml .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 16px; }
+.otelml .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 16px; align-items: start; }
 .otelml .cards > section { margin: 0; background: none; }
 .otelml .cards ul { font-size: 13px; }
-.otelml .space { height: 16px; }
 .otelml svg { display: block; } .otelml svg.wide { width: 100%; height: auto; }
 .otelml text { fill: var(--ink); font-size: 12px; } .otelml .quiet { fill: var(--quiet); }
 .otelml .now { fill: var(--now); } .otelml .then { fill: var(--then); }

@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "sampler": "read CPU, memory, disk, network and GPUs and export them",
     "profile": "make the reference profile of a model's training data",
     "drift": "compare a data set with a reference profile",
+    "report": "write drift and performance of a data set as one HTML page",
     "rules": "print or write the Prometheus recording rules and alerts",
     "label": "record labels from files in a prediction store",
     "evaluate": "print accuracy, F1, AUC or errors of a model from its labelled predictions",

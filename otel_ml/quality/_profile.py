@@ -163,17 +163,21 @@ class ReferenceProfile:
         *,
         score: str | None = None,
         label: str | None = None,
+        prediction: str | None = None,
         by: By | None = None,
         time: str | None = None,
         threshold: float = PSI_LIMIT,
     ) -> Comparison:
         """Compares a data set with the reference.
 
+        If the reference has the performance of the model, and label and output are named, that on these rows is found.
+
         Args:
             frame: What `fit` takes.
             score: Column with the model's output on these rows; without it the output is not compared.
             label: Column with the true value; its distribution is judged as that of the output, over the rows that
                 have one.
+            prediction: Column with the predicted class or number, for the performance; see `fit`.
             by: Also judges each ``hour``, ``day`` or ``week`` by itself.
             time: Column with the moment of each row, for `by`; it can be left out if only one column holds datetimes.
             threshold: PSI above which a feature has drifted.
@@ -185,7 +189,26 @@ class ReferenceProfile:
         from otel_ml.quality._drift import DriftCounts
 
         counts = count_frame(DriftCounts(self, by=by), frame, score=score, label=label, time=time)
-        return counts.compare(threshold)
+        found = counts.compare(threshold)
+        if self.performance is None or label is None or (score is None and prediction is None):
+            return found
+        performance = self._measure(frame, score, label, prediction)
+        return replace(found, performance=performance, trained=self.performance)
+
+    def _measure(self, frame: Any, score: Any, label: Any, prediction: Any) -> Performance | None:
+        """Returns the performance on other rows; None if their labels and outputs do not fit the task."""
+        from otel_ml.quality._named_columns import NamedColumns
+
+        data = NamedColumns(frame, self.columns)
+        wanted = {data.name(name) for name in (score, label, prediction) if name is not None}
+        columns = {name: values for name, values in data.columns.items() if name in wanted}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about columns that are not monitored
+            try:
+                task = None if self.performance is None else self.performance.task
+                return type(self).fit(columns, score, label, prediction=prediction, task=task).performance
+            except ProfileError:
+                return None
 
     def with_window(self, name: str, data: Any, *, score: Any = None, label: Any = None) -> ReferenceProfile:
         """Returns the reference with a saved window beside its own data: another data set, counted into its bins.

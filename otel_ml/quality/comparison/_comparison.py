@@ -9,6 +9,7 @@ from typing import Any
 
 from otel_ml import _extras, semconv
 from otel_ml._report import page, section
+from otel_ml.quality._performance import write_performance
 from otel_ml.quality.comparison._feature_drift import FeatureDrift, describe
 from otel_ml.quality.comparison._report import report
 from otel_ml.quality.comparison._result import ComparisonResult
@@ -36,6 +37,7 @@ class Comparison(ComparisonResult):
             "drifted": [feature.name for feature in self.features if feature.drifted],
             "findings": self.findings,
             "features": [asdict(feature) for feature in self.features],
+            **({} if self.performance is None else {"performance": write_performance(self.performance)}),
             **({"by": self.by, "since": self.since} if self.by else {}),
             **(
                 {"periods": [{**asdict(period), "verdict": period.verdict} for period in self.periods]}
@@ -44,9 +46,14 @@ class Comparison(ComparisonResult):
             ),
         }
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the report as one HTML page without scripts."""
-        Path(path).write_text(page(report(self)), encoding="utf-8")
+    def save(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+        """Writes the report as one HTML page without scripts.
+
+        Args:
+            path: The file; one that exists is replaced.
+            title: What the page is called.
+        """
+        Path(path).write_text(page(report(self, title)), encoding="utf-8")
 
     def _repr_html_(self) -> str:
         return section(report(self))

@@ -2,26 +2,60 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from otel_ml import semconv
-from otel_ml._report import BinBar, FeatureRow, ReportTable, WindowReport, bin_text, feature_text
+from otel_ml._figures.intervals import share
+from otel_ml._report import (
+    BinBar,
+    FeatureRow,
+    FigureRow,
+    FigureTable,
+    ReportTable,
+    WindowReport,
+    bin_text,
+    feature_text,
+)
 from otel_ml._values import line
+from otel_ml.quality._performance import Performance
 from otel_ml.quality.comparison._feature_drift import FeatureDrift, describe, with_findings
 from otel_ml.quality.comparison._result import ComparisonResult
 from otel_ml.quality.comparison._table import changed_since
 
+_SHARES: Final = frozenset({"accuracy", "exact_match", "hit_rate"})
+"""Figures that are a share of the rows, so that their interval follows from the number of rows."""
 
-def report(comparison: ComparisonResult) -> WindowReport:
+
+def report(comparison: ComparisonResult, title: str | None = None) -> WindowReport:
     """Returns what the page of a comparison says."""
+    found = comparison.performance
     return WindowReport(
-        "Drift report",
+        ("Drift report" if found is None else "Drift and performance") if title is None else line(title),
         (
             ("Rows", f"{comparison.rows:,}"),
             ("Reference", f"{comparison.reference_rows:,} rows"),
             ("Profile", comparison.profile_id),
         ),
         tuple(map(_row, comparison.features)),
+        figures=() if found is None else (_figures(found, comparison.trained),),
         tables=_periods(comparison),
     )
+
+
+def _figures(found: Performance, trained: Performance | None) -> FigureTable:
+    reference = trained.figures if trained is not None and trained.task == found.task else {}
+    rows = tuple(
+        FigureRow(
+            name,
+            value,
+            share(value * found.rows, found.rows).interval if name in _SHARES else None,
+            reference.get(name),
+            found.rows,
+        )
+        for name, value in found.figures.items()
+    )
+    out = f" {found.left_out:,} rows have no label or no output." if found.left_out else ""
+    return FigureTable("Performance", f"According to the labels of these rows ({found.task}).{out}", "Labels", rows)
 
 
 def _row(feature: FeatureDrift) -> FeatureRow:

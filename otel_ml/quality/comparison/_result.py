@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from otel_ml import semconv
 from otel_ml._verdicts import TOO_FEW
+from otel_ml.quality._performance import Performance
 from otel_ml.quality.comparison._feature_drift import FeatureDrift
 from otel_ml.quality.comparison._periods import By, Period
 
@@ -22,6 +23,10 @@ class ComparisonResult:
     by: By | None = None
     periods: tuple[Period, ...] = ()
     """With `by`: the same for the rows of each period, in order."""
+    performance: Performance | None = None
+    """How well the model did on these rows, if label and output are known."""
+    trained: Performance | None = None
+    """How well it did on those of the reference."""
 
     @property
     def findings(self) -> dict[str, tuple[str, ...]]:

@@ -41,6 +41,7 @@ BAD_INPUT = [
     ("profile --output p.json", "one of the arguments --data --from-console --from-store is required"),
     ("drift --profile none.json --data none.csv", "cannot read the profile none.json"),
     ("drift --profile none.json --data x --threshold x", "argument --threshold: 'x' is not a number from 0 to 1000000"),
+    ("report --profile none.json --data none.csv", "cannot read the profile none.json"),
     ("rules --output /proc/zz", "cannot write /proc/zz/rules/"),
     ("label --store sqlite:///none.db none.csv", "no file none.csv"),
     ("evaluate --store none.db --model m", "not a database URL: 'none.db'"),
@@ -101,6 +102,7 @@ def test_an_unknown_option_is_named_with_the_help_to_read(command: str, capsys: 
     required = {
         "profile": "--data x --output x ",
         "drift": "--profile x --data x ",
+        "report": "--profile x --data x ",
         "label": "--store x x ",
         "evaluate": "--store x --model x ",
         "compare": "--store x --model x ",

@@ -1,0 +1,114 @@
+"""`otel-ml report`: writes drift and performance of a data set as one HTML page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from otel_ml.cli._arguments import add_json
+from otel_ml.cli._data_arguments import (
+    add_csv,
+    add_data,
+    add_outcomes,
+    add_performance,
+    read_files,
+    show_progress,
+)
+from otel_ml.cli._terminal import CommandError, progress, show
+from otel_ml.quality import (
+    Comparison,
+    DataFileError,
+    DataFiles,
+    Performance,
+    ProfileError,
+    ReferenceProfile,
+    read_training,
+    scan_files,
+)
+
+_EPILOG: Final = """\
+examples:
+  otel-ml report --profile profile.json --data june.parquet --output june.html
+  otel-ml report --profile profile.json --data june/ --by day --time created_at --score probability --label defaulted
+
+The page needs no other file, no script and no network. It has the verdict on each feature and what changed, and with
+--label the performance beside that of training, if the profile was fitted with a label too.
+"""
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    """Adds description and arguments."""
+    parser.description = (
+        "Writes drift and performance of a data set as one HTML page, to send, print or keep: what was found, the "
+        "figures beside those of training, and the bins of each feature that changed."
+    )
+    parser.epilog = _EPILOG
+    parser.add_argument("--profile", type=Path, required=True, metavar="FILE", help="made by `otel-ml profile`")
+    add_data(parser, "--data", "data to report on")
+    parser.add_argument(
+        "--output", type=Path, default=Path("report.html"), metavar="FILE", help="the page (default: %(default)s)"
+    )
+    parser.add_argument("--title", metavar="TEXT", help="title of the page (default: the name of the data)")
+    add_outcomes(parser)
+    add_performance(parser)
+    parser.add_argument("--by", choices=("hour", "day", "week"), help="also judge each hour, day or week by itself")
+    parser.add_argument(
+        "--time", metavar="COLUMN", help="column with the moment of each row (default: the one with datetimes)"
+    )
+    add_csv(parser)
+    add_json(parser, "all figures")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Writes the page; 0."""
+    try:
+        found, files = _compare(arguments)
+    except (DataFileError, ProfileError, ImportError) as error:
+        raise CommandError(error) from error
+    what = "Drift" if found.performance is None else "Drift and performance"
+    try:
+        found.save(arguments.output, title=arguments.title or f"{what} of {files}")
+    except OSError as error:
+        raise CommandError(f"cannot write {arguments.output}: {error.strerror}") from error
+    if arguments.json:
+        print(json.dumps(found.to_dict()))
+    else:
+        show(f"report: {arguments.output}")
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> tuple[Comparison, DataFiles]:
+    if arguments.positive is not None and arguments.score is None:
+        raise ProfileError("--positive says what --score is the probability of: give --score too")
+    profile = ReferenceProfile.load(arguments.profile)
+    files = read_files(arguments, arguments.data)
+    found = scan_files(
+        profile,
+        files,
+        score=arguments.score,
+        label=arguments.label,
+        by=arguments.by,
+        time=arguments.time,
+        progress=show_progress(files.rows),
+    ).compare()
+    return replace(found, performance=_measure(arguments, files, profile), trained=profile.performance), files
+
+
+def _measure(arguments: argparse.Namespace, files: DataFiles, profile: ReferenceProfile) -> Performance | None:
+    """Returns the performance on the data; None without label or output."""
+    if arguments.label is None or (arguments.score is None and arguments.prediction is None):
+        progress("no performance: it needs --label, and --score or --prediction")
+        return None
+    names = [name for name in (arguments.score, arguments.label, arguments.prediction) if name is not None]
+    score = arguments.score if arguments.positive is None else {arguments.positive: arguments.score}
+    task = arguments.task or (None if profile.performance is None else profile.performance.task)
+    columns = read_training(files, names).columns
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about columns that are not monitored
+        return ReferenceProfile.fit(
+            columns, score, arguments.label, prediction=arguments.prediction, task=task
+        ).performance
