@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
@@ -12,6 +12,8 @@ from otel_ml.console.receiving._values import ATTRIBUTES_LIMIT, Trimmer, digest,
 from otel_ml.console.storage._tables import SpanRow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 _ENTRY_KINDS = frozenset({SpanMessage.SPAN_KIND_SERVER, SpanMessage.SPAN_KIND_CONSUMER})
@@ -36,7 +38,8 @@ def trace_rows(request: ExportTraceServiceRequest, received_ns: int) -> DecodedR
 
 def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Origin) -> SpanRow:
     attributes = trimmer.attributes(span.attributes)
-    name, attribute_text, events = trimmer.line(span.name), dump(attributes), _events(trimmer, span)
+    name, attribute_text = trimmer.line(span.name), dump(attributes)
+    events, links = _events(trimmer, span), _links(trimmer, span)
     parent = span.parent_span_id.hex() if len(span.parent_span_id) == 8 else None
     start_ns = nanoseconds(span.start_time_unix_nano)
     return SpanRow(
@@ -52,10 +55,11 @@ def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Orig
         status_message=trimmer.optional_line(span.status.message),
         attributes=attribute_text,
         events=events,
+        links=links,
         prediction_id=scalar_text(attributes.get(semconv.PREDICTION_ID)),
         place_ns=min(start_ns, origin.received_ns),
         is_entry=parent is None or span.kind in _ENTRY_KINDS or bool(span.flags & _REMOTE_PARENT),
-        provenance=origin.provenance(name, attribute_text, events),
+        provenance=origin.provenance(name, attribute_text, events, links),
     )
 
 
@@ -67,16 +71,37 @@ def _valid_ids(trace_id: bytes, span_id: bytes) -> tuple[str, str] | None:
 
 
 def _events(trimmer: Trimmer, span: SpanMessage) -> str:
-    events, remaining = [], ATTRIBUTES_LIMIT
-    for event in span.events:
-        plain = {
-            "name": trimmer.line(event.name),
-            "time_unix_nano": nanoseconds(event.time_unix_nano),
-            "attributes": trimmer.attributes(event.attributes),
-        }
-        remaining -= len(dump(plain))
+    return _within_limit(
+        trimmer,
+        (
+            {
+                "name": trimmer.line(event.name),
+                "time_unix_nano": nanoseconds(event.time_unix_nano),
+                "attributes": trimmer.attributes(event.attributes),
+            }
+            for event in span.events
+        ),
+    )
+
+
+def _links(trimmer: Trimmer, span: SpanMessage) -> str:
+    return _within_limit(
+        trimmer,
+        (
+            {"trace_id": ids[0], "span_id": ids[1], "attributes": trimmer.attributes(link.attributes)}
+            for link in span.links
+            if (ids := _valid_ids(link.trace_id, link.span_id)) is not None
+        ),
+    )
+
+
+def _within_limit(trimmer: Trimmer, parts: Iterable[dict[str, Any]]) -> str:
+    """The first parts as JSON, as many as the limit has room for."""
+    kept, remaining = [], ATTRIBUTES_LIMIT
+    for part in parts:
+        remaining -= len(dump(part))
         if remaining < 0:
             trimmer.trimmed += 1
             break
-        events.append(plain)
-    return dump(events)
+        kept.append(part)
+    return dump(kept)

@@ -45,7 +45,7 @@ def trace(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> dict[str, Any] | 
     if not found:
         return None
     for row in found:
-        for name in ("attributes", "events", "resource"):
+        for name in ("attributes", "events", "links", "resource"):
             row[name] = parse(row[name])
         row["time"] = moment(row["start_ns"])
         row["duration"] = (row["end_ns"] - row["start_ns"]) / 1e9 if row["end_ns"] >= row["start_ns"] else None

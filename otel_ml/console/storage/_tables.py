@@ -20,7 +20,7 @@ class Provenance(NamedTuple):
 
 
 class SpanRow(NamedTuple):
-    """One finished span; times in nanoseconds since the epoch, attributes and events as JSON text.
+    """One finished span; times in nanoseconds since the epoch, attributes, events and links as JSON text.
 
     `is_entry` marks a span with which a trace enters a process: it has no parent there.
     """
@@ -37,6 +37,7 @@ class SpanRow(NamedTuple):
     status_message: str | None
     attributes: str
     events: str
+    links: str
     prediction_id: str | None
     place_ns: int
     is_entry: bool

@@ -15,6 +15,8 @@ from otel_ml.console.storage._queries import moment as iso
 
 _SHOWN: Final = 400
 """Characters of one value on the page."""
+_LONG: Final = 4000
+"""Characters of one value where a page is about it."""
 UNKNOWN: Final = Markup("–")  # noqa: RUF001 - a dash for an unknown value
 
 
@@ -65,6 +67,12 @@ def value(given: Any) -> str | None:
     if given is None or isinstance(given, str):
         return _short(given)
     return _short(json.dumps(finite(given), ensure_ascii=False))
+
+
+def long(given: Any) -> str | None:
+    """Any plain value as text; a longer one than `value` has."""
+    text = given if given is None or isinstance(given, str) else json.dumps(finite(given), ensure_ascii=False)
+    return text if text is None or len(text) <= _LONG else text[:_LONG] + " …"
 
 
 _UNITS: Final = {"seconds": (seconds, " s"), "share": (share, ""), "rate": (rate, " a second"), "figure": (figure, ""),
@@ -128,6 +136,7 @@ FILTERS: Final = {
     "score": score,
     "share": share,
     "value": value,
+    "long": long,
     "exact": exact,
     "moment": moment,
     "iso": iso,

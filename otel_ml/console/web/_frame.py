@@ -33,6 +33,7 @@ PAGES: Final = {
     "/data": "Data",
     "/performance": "Performance",
     "/predictions": "Predictions",
+    "/requests": "Requests",
 }
 """The pages that the navigation leads to."""
 OF_ONE_MODEL: Final = frozenset({"/model", "/data", "/performance"})
@@ -96,7 +97,8 @@ class Frame:
 
     async def render(self, request: Request, template: str, shown: PageView, /, **values: Any) -> Response:
         """Returns a page about a view."""
-        given = request.query_params.multi_items()
+        # the bar of a page about one record leads to the list
+        given = request.query_params.multi_items() if request.url.path in PAGES else []
         kept = [(name, text) for name, text in given if name not in (*NAMES, PLACE) and text]
         models = await self.reader.read(_models.names)
         return self._answer(

@@ -40,6 +40,18 @@ PREDICTION_FILTER: Final = (
     of.FEATURE,
 )
 """What a list of predictions can be narrowed by; of a batch one row has to fit."""
+REQUEST_FILTER: Final = (
+    of.text("model", "only services that serve this model; their requests without a prediction too"),
+    of.SERVICE,
+    of.text("text", "text in the name or in an attribute, such as a route"),
+    of.flag("failed", "whether the status of the span is an error"),
+    of.text("status_code", "status code of HTTP, or how it begins: 422, 5"),
+    of.flag("predicted", "whether its trace has a prediction"),
+    *of.DURATIONS,
+    of.SINCE,
+    of.UNTIL,
+)
+"""What a list of requests can be narrowed by."""
 _CHART: Final = (
     of.SERVICE,
     of.MODEL,
@@ -122,18 +134,7 @@ OPERATIONS: Final = (
         "/api/requests",
         "Requests, the newest first",
         "`requests`, one for each span that has no parent in its process, with or without a prediction, and `next`",
-        (
-            of.SERVICE,
-            of.text("text", "text in the name or in an attribute, such as a route"),
-            of.flag("failed", "whether the status of the span is an error"),
-            of.text("status_code", "status code of HTTP, or how it begins: 422, 5"),
-            of.flag("predicted", "whether its trace has a prediction"),
-            *of.DURATIONS,
-            of.SINCE,
-            of.UNTIL,
-            of.LIMIT,
-            of.AFTER,
-        ),
+        (*REQUEST_FILTER, of.LIMIT, of.AFTER),
         _requests,
     ),
     Operation(

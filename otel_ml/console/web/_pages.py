@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_ml.console.web import _assets
-from otel_ml.console.web.pages import _model, _of_model, _overview, _predictions, _search
+from otel_ml.console.web.pages import _model, _of_model, _overview, _predictions, _requests, _search
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 def routes(frame: Frame) -> list[BaseRoute]:
     """The routes of all pages, and of the files that they load."""
     return [
-        *(route for page in (_overview, _model, _of_model, _predictions, _search) for route in page.routes(frame)),
+        *(
+            route
+            for page in (_overview, _model, _of_model, _predictions, _requests, _search)
+            for route in page.routes(frame)
+        ),
         _assets.route(frame.static),
     ]

@@ -1,15 +1,25 @@
-"""The bars of a trace: depth, offset and width of each span."""
+"""The bars of a trace: depth, offset and width of each span, and which of them a page shows."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from otel_ml import semconv
+from otel_ml.console.receiving._values import dump
 
-DEPTH_MAX = 12
+DEPTH_MAX: Final = 12
 """Deeper spans are drawn at this depth."""
-_PREDICT = semconv.PREDICT_SPAN.partition("{")[0]
-_ERROR = 2
+SPANS_SHOWN: Final = 80
+"""Spans of one page."""
+_DETAILS: Final = 40_000
+"""Characters of the details of spans in a page, the chosen one aside."""
+_DETAIL: Final = 800
+"""Characters of details without attributes, events and links."""
+_TICKS: Final = 5
+_PREDICT: Final = semconv.PREDICT_SPAN.partition("{")[0]
+_ERROR: Final = 2
+KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
+STATUSES: Final = ("unset", "ok", "error")
 
 
 class Bar(NamedTuple):
@@ -21,6 +31,27 @@ class Bar(NamedTuple):
     width: float
     is_error: bool
     is_prediction: bool
+    begin: float
+    """Seconds since the begin of the trace."""
+    kind: str
+    status: str
+
+
+class Waterfall(NamedTuple):
+    """The part of a trace that a page shows."""
+
+    bars: list[Bar]
+    detailed: set[str]
+    """Ids of the spans whose details are in the page."""
+    chosen: str | None
+    """Id of the span that is open."""
+    total: int
+    earlier: str | None
+    """Id of the first span of the part before."""
+    later: str | None
+    ticks: list[float]
+    """Seconds on the axis, at equal distances."""
+    errors: int
 
 
 def waterfall(spans: list[dict[str, Any]]) -> list[Bar]:
@@ -30,8 +61,7 @@ def waterfall(spans: list[dict[str, Any]]) -> list[Bar]:
     for span in spans:
         parent = span["parent_span_id"] if span["parent_span_id"] in known else None
         children.setdefault(parent, []).append(span)
-    start = min((span["start_ns"] for span in spans), default=0)
-    whole = max((span["end_ns"] for span in spans), default=0) - start
+    start, whole = _extent(spans)
     bars: list[Bar] = []
     drawn: set[str] = set()
     # spans in a cycle have no root; they come last, as roots
@@ -47,6 +77,41 @@ def waterfall(spans: list[dict[str, Any]]) -> list[Bar]:
     return bars
 
 
+def part(spans: list[dict[str, Any]], chosen: str | None) -> Waterfall:
+    """The part of a trace that has the chosen span, else the first part."""
+    bars = waterfall(spans)
+    ids = [bar.span["span_id"] for bar in bars]
+    chosen = chosen if chosen in ids else None
+    first = ids.index(chosen) // SPANS_SHOWN * SPANS_SHOWN if chosen else 0
+    shown = bars[first : first + SPANS_SHOWN]
+    _, whole = _extent(spans)
+    return Waterfall(
+        shown,
+        _detailed(shown, chosen),
+        chosen,
+        len(bars),
+        ids[first - SPANS_SHOWN] if first else None,
+        ids[first + SPANS_SHOWN] if first + SPANS_SHOWN < len(ids) else None,
+        [max(whole, 0) / 1e9 * place / (_TICKS - 1) for place in range(_TICKS)],
+        sum(bar.is_error for bar in bars),
+    )
+
+
+def _detailed(bars: list[Bar], chosen: str | None) -> set[str]:
+    """The chosen span, then those that failed, then the others, as long as their details have room."""
+    found, remaining = set(), _DETAILS
+    for bar in sorted(bars, key=lambda each: (each.span["span_id"] != chosen, not each.is_error)):
+        remaining -= _DETAIL + sum(len(dump(bar.span.get(name))) for name in ("attributes", "events", "links"))
+        if remaining > 0 or bar.span["span_id"] == chosen:
+            found.add(bar.span["span_id"])
+    return found
+
+
+def _extent(spans: list[dict[str, Any]]) -> tuple[int, int]:
+    start = min((span["start_ns"] for span in spans), default=0)
+    return start, max((span["end_ns"] for span in spans), default=0) - start
+
+
 def _bar(span: dict[str, Any], depth: int, start: int, whole: int) -> Bar:
     share = 100.0 / whole if whole > 0 else 0.0
     offset = min(max((span["start_ns"] - start) * share, 0.0), 99.5)
@@ -58,4 +123,11 @@ def _bar(span: dict[str, Any], depth: int, start: int, whole: int) -> Bar:
         round(width, 2),
         span["status"] == _ERROR,
         span["name"].startswith(_PREDICT),
+        (span["start_ns"] - start) / 1e9,
+        _word(KINDS, span.get("kind")),
+        _word(STATUSES, span["status"]),
     )
+
+
+def _word(words: tuple[str, ...], number: Any) -> str:
+    return words[number] if isinstance(number, int) and 0 <= number < len(words) else words[0]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SLICE: Final = 5_000
 """Requests in which a page looks for those with or without a prediction."""
+_SERVICES: Final = 100
 _STATUSES: Final = ("unset", "ok", "error")
 _STATUS_CODE: Final = f"json_extract_string(attributes, '$.\"{semconv.HTTP_RESPONSE_STATUS_CODE}\"')"
 
@@ -24,6 +25,8 @@ class RequestFilter:
     """Selects requests: newest first, at most `limit`."""
 
     limit: int = 100
+    model: str | None = None
+    """All requests of the services that serve this model, so that those without a prediction are there too."""
     service: str | None = None
     text: str | None = None
     """In the name or in an attribute, such as a route."""
@@ -42,6 +45,7 @@ class RequestFilter:
         """The SQL condition with its parameters."""
         found = Conditions()
         found.add("is_entry")
+        found.add("service_name in (select distinct service_name from predictions where model = ?)", self.model)
         found.add("service_name = ?", self.service)
         found.add(f"({contains('name')} or {contains('attributes')})", self.text, self.text)
         found.add("(status = 2) = ?", self.failed)
@@ -65,6 +69,18 @@ def requests(cursor: duckdb.DuckDBPyConnection, wanted: RequestFilter) -> dict[s
         following = Place(last["place_ns"], last["span_id"])
     rows = [_answer(row) for row in found[: wanted.limit]]
     return {"requests": rows, "next": None if following is None else str(following)}
+
+
+def services(cursor: duckdb.DuckDBPyConnection, wanted: RequestFilter) -> list[str]:
+    """The services of the newest requests, by name."""
+    conditions = wanted.conditions()
+    newest = f"select service_name from spans where {conditions.where} order by place_ns desc limit ?"
+    found = fetch(
+        cursor,
+        f"select distinct service_name from ({newest}) where service_name is not null order by service_name limit ?",
+        [*conditions.values, _SLICE, _SERVICES],
+    )
+    return [row["service_name"] for row in found]
 
 
 def _read(cursor: duckdb.DuckDBPyConnection, conditions: Conditions, wanted: RequestFilter) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ from otel_ml.console.storage.lists import _prediction_choices, _prediction_expor
 from otel_ml.console.storage.lists._prediction_list import PredictionFilter
 from otel_ml.console.web import _parameters
 from otel_ml.console.web._frame import PLACE
+from otel_ml.console.web._list_address import ListAddress
 from otel_ml.console.web._operations import PREDICTION_FILTER
-from otel_ml.console.web._view import NAMES
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -56,7 +56,8 @@ _FILES: Final = {"csv": "CSV", "json": "JSON", "parquet": "Parquet"}
 async def show(frame: Frame, request: Request) -> Response:
     """The page."""
     view = await frame.view(request, [one.name for one in _PARAMETERS], ("feature", "column"))
-    own = [(name, text) for name, text in request.query_params.multi_items() if name not in NAMES and text]
+    address = ListAddress.of(request, view)
+    own = address.own
     given = _parameters.read(QueryParams(own), _PARAMETERS)
     columns = given.pop("columns") or [name for name in _DEFAULT if name != "model" or not view.model]
     bar: dict[str, Any] = {"model": view.model, "since_ns": view.window.since_ns}
@@ -75,10 +76,10 @@ async def show(frame: Frame, request: Request) -> Response:
         choices=await frame.reader.read(_prediction_choices.choices, bare),
         filter=dict(own),
         features=[text for name, text in own if name == "feature"],
-        active=_active(view, own),
-        kinds=_kinds(view, own),
-        older=None if following is None else _link(view, own, {PLACE: str(following)}),
-        newest=_link(view, own, {}) if wanted.after else None,
+        active=address.active({one.name for one in _FILTER} - {"truth", "failed"}),
+        kinds=address.kinds(_KINDS),
+        older=None if following is None else address.link({PLACE: str(following)}),
+        newest=address.link({}) if wanted.after else None,
         looked_back_to=moment(following.place_ns) if following and len(rows) < wanted.limit else None,
         files={text: _file(view, own, kind) for kind, text in _FILES.items()},
         address=f"http://{request.headers.get('host', '127.0.0.1')}",
@@ -94,32 +95,6 @@ def _listed(cursor: Any, wanted: PredictionFilter, with_features: bool) -> tuple
         features = content.get("features") if isinstance(content, dict) else None
         rows.append(_prediction_list.answer(row) | {"features": features if isinstance(features, dict) else None})
     return rows, following
-
-
-def _link(view: PageView, own: list[tuple[str, str]], changes: dict[str, str], without: tuple[str, ...] = ()) -> str:
-    """The address of the first page of the same list, with parameters changed or left out."""
-    left_out = {PLACE, *without, *changes}
-    pairs = [*((name, text) for name, text in own if name not in left_out), *changes.items()]
-    address = view.link("/predictions")
-    return f"{address}{'&' if '?' in address else '?'}{urlencode(pairs)}" if pairs else address
-
-
-def _kinds(view: PageView, own: list[tuple[str, str]]) -> list[tuple[str, str, bool]]:
-    """Each kind with its address and whether it is shown."""
-    now = {name: text for name, text in own if name in {"failed", "truth"}}
-    return [(text, _link(view, own, kind, ("failed", "truth")), now == kind) for text, kind in _KINDS.items()]
-
-
-def _active(view: PageView, own: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Each filter in words, and the address of the list without it."""
-    names = {one.name for one in _FILTER} - {"truth", "failed"}
-    found = []
-    for place, (name, text) in enumerate(own):
-        if name in names:
-            rest = [pair for index, pair in enumerate(own) if index != place]
-            said = text if name == "feature" else f"{name.replace('_', ' ')} {text}"
-            found.append((said, _link(view, rest, {})))
-    return found
 
 
 def _file(view: PageView, own: list[tuple[str, str]], kind: str) -> str:

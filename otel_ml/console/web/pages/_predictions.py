@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml import semconv
 from otel_ml.console.storage import _prediction_detail
-from otel_ml.console.web._waterfall import waterfall
 from otel_ml.console.web.pages import _prediction_list
+from otel_ml.console.web.pages._requests import trace_parts
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -32,13 +31,14 @@ def routes(frame: Frame) -> list[BaseRoute]:
 
     async def shown_one(request: Request) -> Response:
         wanted = request.path_params["id"]
-        view = await frame.view(request)
+        view = await frame.view(request, ("span",))
         found = await frame.reader.read(_prediction_detail.prediction, wanted)
         if found is None:
             return frame.message(404, UNKNOWN)
         return await frame.render(
             request, "prediction.html", view.of(found["prediction"]["model"]), title=f"Prediction {wanted}",
             wanted_id=wanted, **_detail(found),
+            **trace_parts(found["trace"], found["logs"], request.query_params.get("span")),
         )  # fmt: skip
 
     return [frame.route("/predictions", shown_list), frame.route("/predictions/{id:path}", shown_one)]
@@ -61,7 +61,6 @@ def _detail(found: dict[str, Any]) -> dict[str, Any]:
     features = list((found["event"]["features"] or {}).items())
     rows = found["event"]["rows"] or []
     shown = min(len(rows), _ROWS_SHOWN)
-    trace = found["trace"]
     return {
         "found": found,
         "prediction": found["prediction"],
@@ -73,6 +72,4 @@ def _detail(found: dict[str, Any]) -> dict[str, Any]:
         "rows_hidden": len(rows) - shown + found["event"]["rows_omitted"],
         "unpaired": unpaired_text(found["event"]["unpaired"]),
         "labels": {label["prediction_id"]: label for label in found["labels"]},
-        "bars": waterfall(trace["spans"]) if trace else [],
-        "exception_event": semconv.EXCEPTION_EVENT,
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse
 
 from otel_ml.console.storage import _models, _prediction_detail
+from otel_ml.console.storage._trace_detail import trace_detail
 from otel_ml.console.web import _query_parameters
 from otel_ml.console.web._formats import path
 
@@ -31,6 +32,8 @@ def routes(frame: Frame) -> list[BaseRoute]:
         of_trace = await frame.reader.read(_models.prediction_of_trace, wanted.lower())
         if of_trace:
             return RedirectResponse(f"/predictions/{path(of_trace)}", 303)
+        if await frame.reader.read(trace_detail, wanted.lower()):
+            return RedirectResponse(f"/traces/{path(wanted.lower())}", 303)
         return frame.message(404, f"No prediction, trace or model has the id or name “{wanted}”.")
 
     return [frame.route("/search", search)]

@@ -1,0 +1,81 @@
+"""The exceptions of a trace in readable form: each once, with the frames of its stack trace."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+from otel_ml import semconv
+
+SHOWN: Final = 5
+_LINES: Final = 120
+"""The last lines of a stack trace, which has its cause at the end."""
+_TEXT: Final = 16_000
+_FRAME: Final = re.compile(r'  File "(?P<file>[^"]*)", line \d+')
+_LIBRARY: Final = re.compile(r"site-packages|dist-packages|[/\\]lib[/\\]python\d|<frozen |importlib")
+_EVENTS: Final = frozenset(
+    {semconv.EXCEPTION_EVENT, semconv.REQUEST_EXCEPTION_EVENT, semconv.WEBSOCKET_EXCEPTION_EVENT}
+)
+
+
+class ShownException(NamedTuple):
+    """An exception, where it was recorded, and the lines of its stack trace with the kind of each."""
+
+    type: str
+    message: str
+    lines: list[tuple[str, str]]
+    omitted: int
+    """Lines at the begin of the stack trace that are left out."""
+    places: list[str]
+    span_id: str | None
+    """A span that it ended."""
+
+
+def exceptions(trace: dict[str, Any] | None, logs: Iterable[dict[str, Any]]) -> list[ShownException]:
+    """Each exception of a trace once; a stack trace that contains another one's is the same, seen from further out."""
+    found: dict[tuple[str, str], ShownException] = {}
+    for place, span_id, attributes in [*_of_spans(trace), *_of_logs(logs)]:
+        kind, message = (_text(attributes.get(name)) for name in (semconv.EXCEPTION_TYPE, semconv.EXCEPTION_MESSAGE))
+        lines, omitted = _lines(_text(attributes.get(semconv.EXCEPTION_STACKTRACE)))
+        before = found.get((kind, message))
+        places = [*(before.places if before else ()), place]
+        longest = before if before and len(before.lines) >= len(lines) else None
+        found[kind, message] = (
+            longest._replace(places=places)
+            if longest
+            else ShownException(kind, message, lines, omitted, places, span_id)
+        )
+    return list(found.values())[:SHOWN]
+
+
+def _of_spans(trace: dict[str, Any] | None) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
+    for span in trace["spans"] if trace else ():
+        for event in span["events"] or ():
+            if event["name"] in _EVENTS or semconv.EXCEPTION_TYPE in event["attributes"]:
+                yield f"span {span['name']}", span["span_id"], event["attributes"]
+
+
+def _of_logs(logs: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
+    for line in logs:
+        attributes = line["attributes"] or {}
+        if semconv.EXCEPTION_TYPE in attributes:
+            yield "a log line", None, attributes
+
+
+def _lines(text: str) -> tuple[list[tuple[str, str]], int]:
+    every = text[-_TEXT:].rstrip().splitlines()
+    kept = every[-_LINES:]
+    found, kind = [], "error"
+    for line in kept:
+        frame = _FRAME.match(line)
+        if frame:
+            kind = "library" if _LIBRARY.search(frame["file"]) else "own"
+        elif not line.startswith(" "):
+            kind = "error"
+        found.append((line, kind))
+    return found, len(every) - len(kept)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
