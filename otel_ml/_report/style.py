@@ -33,7 +33,8 @@ STYLE: Final = """
 .otelml td.text { max-width: 24rem; overflow-wrap: break-word; }
 .otelml .bad { color: var(--bad); font-weight: 600; }
 .otelml .note { color: var(--quiet); font-size: 12px; font-weight: 400; }
-.otelml .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 16px; align-items: start; }
+.otelml .cards { display: grid; gap: 16px; align-items: start;
+  grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); }
 .otelml .cards > section { margin: 0; background: none; }
 .otelml .cards ul { font-size: 13px; }
 .otelml svg { display: block; } .otelml svg.wide { width: 100%; height: auto; }

@@ -12,8 +12,8 @@ from typing import Any
 import otel_ml
 from otel_ml._telemetry.check import SignalResult, check
 from otel_ml.cli._arguments import add_json, number, whole
-from otel_ml.cli._doctor_extras import extras
-from otel_ml.cli._doctor_series import expected_series, series_lines
+from otel_ml.cli._doctor.extras import extras
+from otel_ml.cli._doctor.series import expected_series, series_lines
 from otel_ml.cli._sampler_reading import missing_as_json
 from otel_ml.cli._terminal import CommandError, show
 

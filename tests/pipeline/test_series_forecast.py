@@ -11,7 +11,7 @@ import pytest
 from forecast_service import FEATURES, SEGMENTS
 from pipeline_servers import PROMETHEUS, eventually, prometheus, promql, write_rules
 
-from otel_ml.cli._doctor_series import expected_series
+from otel_ml.cli._doctor.series import expected_series
 
 FEATURE_FLAGS = "exemplar-storage,created-timestamp-zero-ingestion"
 HERE = Path(__file__).resolve().parent

@@ -352,7 +352,7 @@ def test_no_extra_is_omitted() -> None:
 
 def test_an_extra_is_installed_when_all_that_it_requires_is() -> None:
     """One missing distribution makes the extra missing; a requirement without an extra marker belongs to none."""
-    from otel_ml.cli._doctor_extras import installed
+    from otel_ml.cli._doctor.extras import installed
 
     requires = (
         "urllib3>=2.0",

@@ -19,7 +19,7 @@ import pytest
 import otel_ml
 from otel_ml import _guard
 from otel_ml._telemetry import ports
-from otel_ml.cli._doctor_series import _SEGMENT_SERIES
+from otel_ml.cli._doctor.series import _SEGMENT_SERIES
 from otel_ml.quality import Column
 from otel_ml.testing import InMemoryTelemetry
 

@@ -1,0 +1,1 @@
+"""What `otel-ml doctor` looks at beside the back end."""
