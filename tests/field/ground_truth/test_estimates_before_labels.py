@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from otel_ml import GroundTruth, Model, ReferenceProfile
-from otel_ml.cli import _doctor_series
+from otel_ml.cli._doctor import series
 from otel_ml.testing import InMemoryTelemetry
 
 RNG = np.random.default_rng(346)
@@ -176,7 +176,7 @@ def test_labelled_predictions_keep_what_was_expected_of_them(kit: InMemoryTeleme
     assert truth.flush()
     before = sums(kit, "ml.eval.estimate.")
     counts = {prefix: series_of(kit, prefix) for prefix in ("ml.estimate.", "ml.eval.estimate.")}
-    assert (*counts.values(), sum(counts.values())) == (108, 8, _doctor_series._ESTIMATE_SERIES["binary"])
+    assert (*counts.values(), sum(counts.values())) == (108, 8, series._ESTIMATE_SERIES["binary"])
     other = GroundTruth(str(truth._arguments[0]))
     for store in (other, truth):
         store.record_labels([(f"p{at}", int(TRUTH[at])) for at in range(10)])

@@ -14,7 +14,7 @@ from otel_ml._figures.bins import ERROR_BOUNDS, SCORE_BINS
 from otel_ml._logged_prediction import LoggedModel, LoggedPrediction
 from otel_ml._observed_series import ObservedSeries
 from otel_ml._values.labels import gains_text, list_text, set_text
-from otel_ml.cli import _doctor_series
+from otel_ml.cli._doctor import series
 from otel_ml.ground_truth._records import Settled, StoredLabel
 from otel_ml.ground_truth.live._label_counts import LabelCounts
 from otel_ml.ground_truth.live._series import Sum
@@ -221,7 +221,7 @@ def test_all_series_start_at_0_before_the_first_label(counts, task):
 
 def test_the_doctor_knows_what_labels_cost(counts):
     """The series that it names are those of the counts and the twelve of the histogram of the lag."""
-    names = tuple(f"c{number}" for number in range(_doctor_series._CLASSES))
+    names = tuple(f"c{number}" for number in range(series._CLASSES))
     found = {}
     for task, more in EXPECTED.items():
         before = sum(1 for _, observed in counts.read() for _ in observed)
@@ -230,7 +230,7 @@ def test_the_doctor_knows_what_labels_cost(counts):
         counts.expect(Expected(model, (), more.get("scores", False), more.get("probabilities", False)))
         found[task] = sum(1 for _, observed in counts.read() for _ in observed) - before + 12
 
-    assert found == _doctor_series._LABEL_SERIES
+    assert found == series._LABEL_SERIES
 
 
 def test_a_model_without_scores_has_no_series_of_scores(counts):
