@@ -163,6 +163,19 @@ def test_the_collectors_of_the_chart_know_every_gateway() -> None:
     assert names.split(",") == [f"otel-ml-gateway-{number}.otel-ml-gateway.ml.svc:4317" for number in range(3)]
 
 
+def test_the_gateways_are_the_last_word_about_traces() -> None:
+    """Each overlay lists the exporters of traces: the file for the gateways comes after those of an agent, and before those of a gateway."""
+    overlays = "collector.overlays={hosted.yaml,clickhouse.yaml},gateway.overlays={clickhouse.yaml}"
+    sets = of_kind(charted("--set", f"{GATEWAYS},{overlays}"), "StatefulSet")
+
+    def files(title: str) -> list[str]:
+        arguments = sets[title]["spec"]["template"]["spec"]["containers"][0]["args"]
+        return [Path(argument).stem for argument in arguments]
+
+    assert files("otel-ml-collector") == ["agent", "remote", "hosted", "clickhouse", "to_gateway"]
+    assert files("otel-ml-gateway") == ["agent", "remote", "gateway", "clickhouse"]
+
+
 def test_gateways_need_a_collector_that_can_route() -> None:
     """With the lean image, which has no `load_balancing`, the chart is refused and names the other one."""
     done = subprocess.run(

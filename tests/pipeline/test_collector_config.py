@@ -85,6 +85,28 @@ def test_the_commands_of_the_readme_run_as_printed(otelcol: Path, tmp_path: Path
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{otelcol}\n", "")
 
 
+def test_the_commands_for_tiers_and_kafka_run_as_printed(tmp_path: Path) -> None:
+    """The first block builds the larger Collector into the variable that all blocks use, and it takes their files."""
+    text = (COLLECTOR / "README.md").read_text(encoding="utf-8")
+    commands = "".join(
+        block for block in text.split("```")[1::2] if '"$otelcol_gateway"' in block and "client" not in block
+    )
+    assert commands.count('"$otelcol_gateway" --config') == 4
+    token = str(tmp_path / "token")
+    Path(token).write_text("a-token\n", encoding="utf-8")
+    script = commands.replace('"$otelcol_gateway" ', '"$otelcol_gateway" validate ').replace("=token ", f"={token} ")
+    environment = collector_environment("http://127.0.0.1:1", tmp_path, OTELCOL_BIND="::1", OTELCOL_TOKENS_FILE=token)
+    done = subprocess.run(
+        ["sh", "-eu", "-c", f"{script}\necho $otelcol_gateway"],
+        cwd=ROOT,
+        env={**os.environ, **environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{build.build('collector-gateway')}\n", "")
+
+
 def test_memory_is_limited_first() -> None:
     """Every pipeline that receives starts with the memory limiter, so that its refusal still reaches the sender."""
     pipelines = load("agent.yaml")["service"]["pipelines"]
@@ -115,7 +137,7 @@ def test_gateway_adds_sampling_and_removes_nothing() -> None:
 def test_each_exporter_has_its_own_bounded_queue_on_disk(name: str) -> None:
     """Each queue is persistent and bounded, and retries have no time limit; only ClickHouse, which refuses no item, gets merged requests."""
     for key, exporter in load(name)["exporters"].items():
-        if "_must_" not in key and key != "debug/refused" and exporter != {"endpoint": "unused"}:
+        if "_must_" not in key and key != "debug/refused" and exporter.get("endpoint") != "unused":
             queue = exporter["sending_queue"]
             assert queue["storage"] == "file_storage/queue"
             assert queue["queue_size"] == 50_000 or "OTELCOL_QUEUE_ITEMS" in queue["queue_size"]

@@ -7,7 +7,7 @@ gateways), #16826 (the queue on disk of load_balancing sends to the first gatewa
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,14 +118,32 @@ def test_a_trace_over_two_agents_is_judged_by_one_gateway(binary: Path, tmp_path
     assert not tiers.direct.received("/v1/traces")
 
 
-def start(binary: Path, folder: Path, command: str, **variables: str) -> tuple[int, str]:
-    """Runs an agent with one variable set; returns its status and what it said."""
+def start(
+    binary: Path, folder: Path, *arguments: str, files: Sequence[str] = AGENT, **variables: str
+) -> tuple[int, str]:
+    """Runs an agent until it ends by itself; returns its status and what it said."""
     environment = collector_environment("http://127.0.0.1:1", folder, OTELCOL_GATEWAYS="gateway") | variables
-    configs = [part for name in AGENT for part in ("--config", str(ROOT / "collector" / name))]
+    configs = [part for name in files for part in ("--config", str(ROOT / "collector" / name))]
     done = subprocess.run(
-        [str(binary), command, *configs], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [str(binary), *arguments, *configs], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("more", [("console.yaml",), ("authorization.yaml", "clickhouse.yaml")], ids="+".join)
+def test_a_place_for_traces_after_the_gateways_ends_the_start(
+    more: tuple[str, ...], binary: Path, tmp_path: Path
+) -> None:
+    """A file that lists the exporters of traces again would send nothing to the gateways: the agent ends and says which exporter.
+
+    Source: open-telemetry/opentelemetry-collector#8754 (merged files replace lists).
+    """
+    token = tmp_path / "token"
+    token.write_text("secret", encoding="utf-8")
+    variables = {"OTELCOL_AUTHORIZATION_FILE": str(token), "CLICKHOUSE_ENDPOINT": "http://127.0.0.1:1"}
+    status, said = start(binary, tmp_path, files=(*AGENT, *more), **variables)
+    assert (status, 'failed to start "otlp_http/traces" exporter' in said) == (1, True)
+    assert "to_gateway_yaml/must_come_after_console_yaml_and_clickhouse_yaml" in said or "authorization.yaml" in more
 
 
 @pytest.mark.parametrize("value", ["", "  ", "a:1,", ",a:1", "a:1,,b:1", "a:1,a:1", "a:1, b:1"])

@@ -2,9 +2,11 @@
 {{- define "otel-ml.collector-files" -}}
 {{- $root := index . 0 -}}
 {{- $files := list "agent.yaml" "remote.yaml" -}}
-{{- if eq (index . 1) "gateway" }}{{ $files = append $files "gateway.yaml" }}
-{{- else if $root.Values.gateway.enabled }}{{ $files = append $files "to_gateway.yaml" }}{{ end -}}
-{{- concat $files (index $root.Values (index . 1)).overlays | join " " -}}
+{{- if eq (index . 1) "gateway" }}{{ $files = append $files "gateway.yaml" }}{{ end -}}
+{{- $files = concat $files (index $root.Values (index . 1)).overlays -}}
+{{- /* Last: each overlay lists the exporters of traces. */}}
+{{- if and (eq (index . 1) "collector") $root.Values.gateway.enabled }}{{ $files = append $files "to_gateway.yaml" }}{{ end -}}
+{{- $files | join " " -}}
 {{- end }}
 
 {{- define "otel-ml.collector-statefulset" -}}
