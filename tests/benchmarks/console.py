@@ -25,6 +25,7 @@ _PAGES = (
     "/?range=3d",
     "/model?model=fraud_detector&range=24h",
     "/data?model=fraud_detector&range=24h",
+    "/data?model=fraud_detector&range=24h&feature=amount",
     "/performance?model=fraud_detector&range=24h",
     "/predictions?range=24h",
     "/predictions?range=24h&truth=wrong",

@@ -2,115 +2,80 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
-from otel_ml._verdicts import RULES_OF_FINDING, Reference, WindowCounts, judge, severity
-from otel_ml.console.storage._metric_points import Point, Span, increases, latest
+from otel_ml._distances import psi_parts
+from otel_ml._verdicts import Reference, WindowCounts, judge, severity
+from otel_ml.console.storage._feature_counts import counts_over_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import duckdb
 
+    from otel_ml.console.storage._feature_counts import FeatureCounts, ModelColumn
+    from otel_ml.console.storage._metric_points import Span
+
 HOURS: Final = 24
 """Length of the range of the API."""
-_GAUGES: Final = (
-    semconv.FEATURE_REFERENCE_SHARE.name,
-    semconv.FEATURE_REFERENCE_SIZE.name,
-    semconv.FEATURE_EXPECTED_SHARE.name,
-)
-_COUNTERS: Final = (
-    semconv.FEATURE_VALUES.name,
-    semconv.FEATURE_MISSING.name,
-    semconv.DATA_VIOLATIONS.name,
-    semconv.EVAL_LABEL_BIN.name,
-)
-_IDENTITY: Final = (semconv.MODEL_NAME, semconv.MODEL_VERSION, semconv.MODEL_ROLE)
-_FINDING_OF_RULE: Final = {rule: finding for finding, rules in RULES_OF_FINDING.items() for rule in rules}
-
-
-class _ModelColumn(NamedTuple):
-    """A column of a model; missing values and violations carry no profile."""
-
-    model: tuple[str, ...]
-    name: str
-
-
-@dataclass
-class _Figures:
-    """Sums over the replicas, by column, or by column and profile."""
-
-    bins: dict[tuple[_ModelColumn, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
-    """Values in each bin."""
-    found: dict[_ModelColumn, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
-    """Values by finding."""
-    shares: dict[tuple[_ModelColumn, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
-    """Share of each bin in the reference."""
-    expected: dict[tuple[_ModelColumn, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
-    """Expected share by finding."""
-    sizes: dict[tuple[_ModelColumn, str], tuple[float, bool]] = field(default_factory=dict)
-    """Values in the reference, and whether the feature is periodic."""
 
 
 def features(cursor: duckdb.DuckDBPyConnection, span: Span) -> list[dict[str, Any]]:
     """Returns the features with a reference, the most severe verdict first; `psi` is None without values."""
-    found = features_over_time(cursor, span)[0]
-    return sorted(found, key=lambda row: severity(row["verdict"], row["psi"]))
+    return sorted(_rows(counts_over_time(cursor, span)[0]), key=_severity)
 
 
 def features_over_time(
     cursor: duckdb.DuckDBPyConnection, span: Span, edges: Sequence[int] = ()
 ) -> list[list[dict[str, Any]]]:
     """Returns the features in each period; periods after the first begin at the edges."""
-    periods = [_Figures() for _ in range(len(edges) + 1)]
-    for point in increases(cursor, _COUNTERS, span, edges):
-        _add_point(periods[point.period], point)
-    for point in latest(cursor, _GAUGES, span):
-        for figures in periods:
-            _add_point(figures, point)
-    return [[_row(figures, *key) for key in figures.sizes] for figures in periods]
+    return [_rows(counts) for counts in counts_over_time(cursor, span, edges)[1]]
 
 
-def _add_point(figures: _Figures, point: Point) -> None:
-    default = {semconv.FEATURE_NAME: semconv.LABEL_FEATURE} if point.name == semconv.EVAL_LABEL_BIN.name else {}
-    attributes = {**default, **point.attributes}
-    if semconv.FEATURE_NAME in attributes:
-        model = tuple(str(attributes.get(key, "")) for key in _IDENTITY)
-        column = _ModelColumn(model, str(attributes[semconv.FEATURE_NAME]))
-        _add(figures, point.name, attributes, column, point.value)
+def features_with_bins(
+    cursor: duckdb.DuckDBPyConnection, span: Span, edges: Sequence[int], shown: int, chosen: str | None = None
+) -> list[dict[str, Any]]:
+    """Returns the same as `features`; the first ones and a chosen one have `bins`, and `periods` with their rows."""
+    total, periods = counts_over_time(cursor, span, edges)
+    found = sorted(((_row(total, *key), key) for key in total.sizes), key=lambda pair: _severity(pair[0]))
+    for place, (row, key) in enumerate(found):
+        if place < shown or row["feature"] == chosen:
+            row["bins"] = _bins(total, *key)
+            row["periods"] = [_row(counts, *key) for counts in periods]
+    return [row for row, _ in found]
 
 
-def _add(figures: _Figures, name: str, attributes: Mapping[str, Any], column: _ModelColumn, value: float) -> None:
-    key = (column, str(attributes.get(semconv.PROFILE_ID, "")))
-    bin_, finding = str(attributes.get(semconv.FEATURE_BIN, "")), str(attributes.get(semconv.FEATURE_FINDING, ""))
-    if name == semconv.FEATURE_REFERENCE_SIZE.name:
-        figures.sizes[key] = (value, attributes.get(semconv.FEATURE_PERIODIC) == "true")
-    elif name == semconv.FEATURE_REFERENCE_SHARE.name:
-        figures.shares[key][bin_] = value
-    elif name == semconv.FEATURE_EXPECTED_SHARE.name:
-        figures.expected[key][finding] = value
-    elif name in {semconv.FEATURE_VALUES.name, semconv.EVAL_LABEL_BIN.name}:
-        _sum(figures.bins[key], bin_, value)
-        if bin_ == semconv.UNSEEN:
-            _sum(figures.found[column], semconv.UNSEEN_CATEGORIES, value)
-    elif name == semconv.FEATURE_MISSING.name:
-        _sum(figures.found[column], semconv.MISSING, value)
-    elif attributes.get(semconv.RULE_NAME) in _FINDING_OF_RULE:
-        _sum(figures.found[column], _FINDING_OF_RULE[attributes[semconv.RULE_NAME]], value)
+def _severity(row: Mapping[str, Any]) -> tuple[int, float]:
+    return severity(row["verdict"], row["psi"])
 
 
-def _sum(sums: dict[str, float], key: str, value: float) -> None:
-    sums[key] = sums.get(key, 0.0) + value
+def _rows(counts: FeatureCounts) -> list[dict[str, Any]]:
+    return [_row(counts, *key) for key in counts.sizes]
 
 
-def _row(figures: _Figures, column: _ModelColumn, profile: str) -> dict[str, Any]:
-    shares, bins = _merge_unseen(figures.shares[column, profile]), _merge_unseen(figures.bins[column, profile])
-    size, periodic = figures.sizes[column, profile]
-    reference = Reference(list(shares.values()), size, figures.expected[column, profile], periodic)
-    window = WindowCounts([bins.get(label, 0.0) for label in shares], figures.found[column])
+def _bins(counts: FeatureCounts, column: ModelColumn, profile: str) -> list[dict[str, Any]]:
+    """Returns live and expected share of each bin with its part of the PSI: ranges in order, categories by share."""
+    shares, bins = _merge_unseen(counts.shares[column, profile]), _merge_unseen(counts.bins[column, profile])
+    values = [bins.get(label, 0.0) for label in shares]
+    whole = sum(values)
+    found = [
+        {"bin": label, "values": times, "share": times / whole if whole else None, "expected": expected, "psi": part}
+        for (label, expected), times, part in zip(
+            shares.items(), values, psi_parts(values, list(shares.values())), strict=True
+        )
+    ]
+    if semconv.OTHER in shares:
+        return sorted(found, key=lambda row: (row["bin"] == semconv.OTHER, -row["expected"], row["bin"]))
+    return sorted(found, key=lambda row: row["bin"])
+
+
+def _row(counts: FeatureCounts, column: ModelColumn, profile: str) -> dict[str, Any]:
+    shares, bins = _merge_unseen(counts.shares[column, profile]), _merge_unseen(counts.bins[column, profile])
+    size, periodic = counts.sizes[column, profile]
+    reference = Reference(list(shares.values()), size, counts.expected[column, profile], periodic)
+    window = WindowCounts([bins.get(label, 0.0) for label in shares], counts.found[column])
     judgement = judge(reference, window)
     name, version, role = column.model
     return {

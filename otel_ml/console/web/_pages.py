@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otel_ml.console.web import _assets
-from otel_ml.console.web.pages import _model, _of_model, _overview, _predictions, _requests, _search
+from otel_ml.console.web.pages import _data, _model, _overview, _performance, _predictions, _requests, _search
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -13,13 +13,12 @@ if TYPE_CHECKING:
     from otel_ml.console.web._frame import Frame
 
 
+_PAGES: Final = (_overview, _model, _data, _performance, _predictions, _requests, _search)
+
+
 def routes(frame: Frame) -> list[BaseRoute]:
     """The routes of all pages, and of the files that they load."""
     return [
-        *(
-            route
-            for page in (_overview, _model, _of_model, _predictions, _requests, _search)
-            for route in page.routes(frame)
-        ),
+        *(route for page in _PAGES for route in page.routes(frame)),
         _assets.route(frame.static),
     ]

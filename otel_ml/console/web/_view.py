@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.storage._queries import moment
 from otel_ml.console.storage._time_range import TimeRange
 from otel_ml.console.web import _query_parameters
@@ -49,6 +50,11 @@ class PageView:
     def label(self) -> str:
         """The range in words."""
         return RANGES[self.range][0] if self.range else "Chosen range"
+
+    @property
+    def span(self) -> Span:
+        """The metric points that a page is about; without a model nothing has arrived, and none is read."""
+        return Span(self.model or "", self.window.since_ns, None if self.is_live else self.window.until_ns)
 
     def of(self, model: str | None) -> PageView:
         """Returns the view of another model."""

@@ -16,7 +16,6 @@ from otel_ml.console.web._model_charts import (
     version_table,
 )
 from otel_ml.console.web._model_events import events, period_edges
-from otel_ml.console.web.pages._of_model import span
 from otel_ml.console.web.pages._overview import verdicts
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
 
     async def model(request: Request) -> Response:
         view = await frame.view_of_model(request)
-        found = await frame.reader.read(_read, view.window, span(view))
+        found = await frame.reader.read(_read, view.window, view.span)
         return await frame.render(request, "model.html", view, title=f"Model {view.model or ''}".strip(), **found)
 
     return [frame.route("/model", model)]

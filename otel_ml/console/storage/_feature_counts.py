@@ -1,0 +1,101 @@
+"""What was counted of each feature in a time range, over all replicas, beside what the reference expects."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otel_ml import semconv
+from otel_ml._verdicts import RULES_OF_FINDING
+from otel_ml.console.storage._metric_points import Point, Span, increases, latest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import duckdb
+
+_GAUGES: Final = (
+    semconv.FEATURE_REFERENCE_SHARE.name,
+    semconv.FEATURE_REFERENCE_SIZE.name,
+    semconv.FEATURE_EXPECTED_SHARE.name,
+)
+_COUNTERS: Final = (
+    semconv.FEATURE_VALUES.name,
+    semconv.FEATURE_MISSING.name,
+    semconv.DATA_VIOLATIONS.name,
+    semconv.EVAL_LABEL_BIN.name,
+)
+_IDENTITY: Final = (semconv.MODEL_NAME, semconv.MODEL_VERSION, semconv.MODEL_ROLE)
+_FINDING_OF_RULE: Final = {rule: finding for finding, rules in RULES_OF_FINDING.items() for rule in rules}
+
+
+class ModelColumn(NamedTuple):
+    """A column of a model; missing values and violations carry no profile."""
+
+    model: tuple[str, ...]
+    name: str
+
+
+@dataclass
+class FeatureCounts:
+    """Sums over the replicas, by column, or by column and profile."""
+
+    bins: dict[tuple[ModelColumn, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    """Values in each bin."""
+    found: dict[ModelColumn, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    """Values by finding."""
+    shares: dict[tuple[ModelColumn, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    """Share of each bin in the reference."""
+    expected: dict[tuple[ModelColumn, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    """Expected share by finding."""
+    sizes: dict[tuple[ModelColumn, str], tuple[float, bool]] = field(default_factory=dict)
+    """Values in the reference, and whether the feature is periodic."""
+
+
+def counts_over_time(
+    cursor: duckdb.DuckDBPyConnection, span: Span, edges: Sequence[int] = ()
+) -> tuple[FeatureCounts, list[FeatureCounts]]:
+    """Returns the counts of all of the range, and of each period; periods after the first begin at the edges."""
+    total = FeatureCounts()
+    periods = [FeatureCounts() for _ in range(len(edges) + 1)] if edges else [total]
+    for point in increases(cursor, _COUNTERS, span, edges):
+        _add_point(periods[point.period], point)
+        if edges:
+            _add_point(total, point)
+    for point in latest(cursor, _GAUGES, span):
+        for counts in [total, *periods] if edges else periods:
+            _add_point(counts, point)
+    return total, periods
+
+
+def _add_point(counts: FeatureCounts, point: Point) -> None:
+    default = {semconv.FEATURE_NAME: semconv.LABEL_FEATURE} if point.name == semconv.EVAL_LABEL_BIN.name else {}
+    attributes = {**default, **point.attributes}
+    if semconv.FEATURE_NAME in attributes:
+        model = tuple(str(attributes.get(key, "")) for key in _IDENTITY)
+        column = ModelColumn(model, str(attributes[semconv.FEATURE_NAME]))
+        _add(counts, point.name, attributes, column, point.value)
+
+
+def _add(counts: FeatureCounts, name: str, attributes: Mapping[str, Any], column: ModelColumn, value: float) -> None:
+    key = (column, str(attributes.get(semconv.PROFILE_ID, "")))
+    bin_, finding = str(attributes.get(semconv.FEATURE_BIN, "")), str(attributes.get(semconv.FEATURE_FINDING, ""))
+    if name == semconv.FEATURE_REFERENCE_SIZE.name:
+        counts.sizes[key] = (value, attributes.get(semconv.FEATURE_PERIODIC) == "true")
+    elif name == semconv.FEATURE_REFERENCE_SHARE.name:
+        counts.shares[key][bin_] = value
+    elif name == semconv.FEATURE_EXPECTED_SHARE.name:
+        counts.expected[key][finding] = value
+    elif name in {semconv.FEATURE_VALUES.name, semconv.EVAL_LABEL_BIN.name}:
+        _sum(counts.bins[key], bin_, value)
+        if bin_ == semconv.UNSEEN:
+            _sum(counts.found[column], semconv.UNSEEN_CATEGORIES, value)
+    elif name == semconv.FEATURE_MISSING.name:
+        _sum(counts.found[column], semconv.MISSING, value)
+    elif attributes.get(semconv.RULE_NAME) in _FINDING_OF_RULE:
+        _sum(counts.found[column], _FINDING_OF_RULE[attributes[semconv.RULE_NAME]], value)
+
+
+def _sum(sums: dict[str, float], key: str, value: float) -> None:
+    sums[key] = sums.get(key, 0.0) + value

@@ -1,0 +1,170 @@
+"""The page of features: ranked, one against its reference, over time, with the predictions of a bin; segments."""
+
+from __future__ import annotations
+
+import html
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from console_feed import IDENTITY, NOW, counter, logs, metrics, prediction
+from performance_feed import CANARY, gauge, segment
+
+from otel_ml import semconv
+from otel_ml.console._options import Options
+from otel_ml.console.receiving._metric_rows import metric_rows
+from otel_ml.console.storage._feature_verdicts import features, features_with_bins
+from otel_ml.console.storage._metric_points import Span
+from otel_ml.console.storage._segment_shares import segment_shares
+from otel_ml.console.storage._store import Database
+from otel_ml.console.web._bins import bin_link, bin_text
+from otel_ml.console.web._data_charts import changed_bins
+from otel_ml.console.web._view import PageView, TimeRange
+
+MINUTE = 60 * 10**9
+RANGES = ("00 (-inf, 20)", "01 [20, 40)", "02 [40, inf)")
+COLOURS = ("red", "blue", semconv.OTHER, semconv.UNSEEN)
+VIEW = PageView("fraud", "1h", TimeRange.of(NOW - 60 * MINUTE, NOW, MINUTE))
+
+
+def reference(name, shares):
+    """The reference of a feature: the share of each bin."""
+    of = {semconv.FEATURE_NAME: name, semconv.PROFILE_ID: "p"}
+    yield gauge(semconv.FEATURE_REFERENCE_SIZE, 10_000, of)
+    for label, share in shares.items():
+        yield gauge(semconv.FEATURE_REFERENCE_SHARE, share, {**of, semconv.FEATURE_BIN: label})
+
+
+def counts(name, values, *, at=NOW, identity=IDENTITY):
+    """What was counted until a moment, in a process that began half an hour ago."""
+    for label, times in values.items():
+        of = {**identity, semconv.FEATURE_NAME: name, semconv.PROFILE_ID: "p", semconv.FEATURE_BIN: label}
+        yield counter(times, name=semconv.FEATURE_VALUES.name, attributes=of, at=at, start=NOW - 30 * MINUTE)
+
+
+@pytest.fixture(scope="module")
+def opened():
+    store = Database.open(Options())
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def read(opened):
+    """Returns what a query says of the model, after the store got the metrics."""
+
+    def found(query, *some, **more):
+        with opened.cursor() as cursor:
+            cursor.execute("delete from points")
+        for metric in some:
+            opened.insert(metric_rows(metrics(metric), NOW).rows)
+        with opened.cursor() as cursor:
+            return query(cursor, Span("fraud", NOW - 60 * MINUTE), **more)
+
+    return found
+
+
+def test_each_bin_has_its_share_beside_that_of_the_reference(read):
+    """Ranges stand in their order, and all of them together are the PSI of the feature."""
+    shares = dict(zip(reversed(RANGES), (0.5, 0.3, 0.2), strict=True))
+    some = [*reference("age", shares), *counts("age", dict(zip(RANGES, (100, 100, 800), strict=True)))]
+    (row,) = read(features_with_bins, *some, edges=[NOW - MINUTE], shown=1)
+    assert [(each["bin"], each["share"], each["expected"]) for each in row["bins"]] == [
+        (RANGES[0], 0.1, 0.2), (RANGES[1], 0.1, 0.3), (RANGES[2], 0.8, 0.5),
+    ]  # fmt: skip
+    assert sum(each["psi"] for each in row["bins"]) == pytest.approx(row["psi"])
+    assert [each["values"] for each in row["periods"]] == [0, 1000]
+    assert {key: row[key] for key in ("verdict", "psi", "values")} == {
+        key: read(features, *some)[0][key] for key in ("verdict", "psi", "values")
+    }
+
+
+def test_categories_stand_by_their_share_and_others_last(read):
+    """Categories that training does not have are counted with the other ones."""
+    shares = dict(zip(COLOURS, (0.3, 0.4, 0.29, 0.01), strict=True))
+    some = [*reference("colour", shares), *counts("colour", {"red": 5, semconv.UNSEEN: 15})]
+    (row,) = read(features_with_bins, *some, edges=[], shown=1)
+    assert [(each["bin"], each["values"]) for each in row["bins"]] == [("blue", 0), ("red", 5), (semconv.OTHER, 15)]
+
+
+def test_only_features_that_are_shown_are_judged_in_each_period(read):
+    """Of a model with many features, the ones beyond the list have no periods unless one of them is asked for."""
+    some = [each for name in "abc" for each in (*reference(name, dict.fromkeys("xy", 0.5)), *counts(name, {"x": 9}))]
+    rows = read(features_with_bins, *some, edges=[NOW - MINUTE], shown=1, chosen="c")
+    assert ["periods" in row for row in rows] == [True, *(row["feature"] == "c" for row in rows[1:])]
+
+
+def test_what_changed_is_what_makes_up_the_psi(read):
+    """The largest part comes first; within noise nothing has changed."""
+    shares = dict.fromkeys(RANGES, 1 / 3)
+    for values, wanted in (((100, 100, 800), ["40 or more"]), ((330, 340, 330), [])):
+        some = [*reference("age", shares), *counts("age", dict(zip(RANGES, values, strict=True)))]
+        (row,) = read(features_with_bins, *some, edges=[], shown=1)
+        assert [each["text"] for each in changed_bins(row)][:1] == wanted
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "filters"),
+    [
+        ("00 (-inf, 20)", "below 20", ["age<20"]),
+        ("01 [20, 40)", "20 to 40", ["age>=20", "age<40"]),
+        ("02 [1e+06, inf)", "1e+06 or more", ["age>=1e+06"]),
+        ("a&b=c", "a&b=c", ["age=a&b=c"]),
+        (semconv.OTHER, "other", None),
+        ("07", "07", None),
+    ],
+)
+def test_a_bin_leads_to_its_predictions(label, text, filters):
+    """The list is narrowed to values in the bin; a bin that says nothing about values has no link."""
+    link = bin_link(VIEW, {"feature": "age", "version": "1.0.0", "role": "primary"}, label)
+    assert bin_text(label) == text
+    assert (None if link is None else parse_qs(urlsplit(link).query)["feature"]) == filters
+
+
+def test_the_list_has_one_row_a_feature(console):
+    """The version with the most severe verdict stands for the others; a click on it shows all versions."""
+    shares = dict.fromkeys(RANGES, 1 / 3)
+    some = [each for name in ("age", "<b>&=") for each in reference(name, shares)]
+    for metric in reference("age", shares):
+        for pair in metric.gauge.data_points[0].attributes:
+            pair.value.string_value = CANARY.get(pair.key, pair.value.string_value)
+        some.append(metric)
+    some += counts("age", dict.fromkeys(RANGES, 400))
+    some += counts("age", dict(zip(RANGES, (700, 110, 110), strict=True)), identity=CANARY)
+    console.feed(metrics(*some), logs(prediction(features={"age": 7}, at=NOW)))
+    page = console.send("/data?model=fraud&range=1h").body.decode()
+    rows = re.findall(r"<tr>\s*<td>.*?</tr>", page, re.DOTALL)
+    assert len(rows) == 2
+    assert ("drifted" in rows[0], "2.0.0" in rows[0], "and 1 more" in rows[0]) == (True, True, True)
+    assert "below 20: " in rows[0]
+    link = html.unescape(re.search('<a href="([^"]*)"', rows[0])[1])
+    page = console.send(link).body.decode()
+    assert re.findall(r"<h2[^>]*>(.*?)</h2>", page) == [
+        "Live against reference", "What changed", "PSI over time", "Keys",
+    ]  # fmt: skip
+    assert page.count('aria-current="true"') == 1
+    predictions = html.unescape(re.search('<td><a href="(/predictions[^"]*)"', page)[1])
+    assert parse_qs(urlsplit(predictions).query)["version"] == ["2.0.0"]
+    other = html.unescape(re.findall('<a href="([^"]*)"', rows[1])[0])
+    assert ("<b>&=" in other, "<b>" in console.send(other.replace("+", "%20")).body.decode()) == (False, False)
+
+
+def test_a_feature_that_is_unknown_says_what_to_do(console):
+    """A link from yesterday has an answer, and an unknown parameter a sentence."""
+    console.feed(metrics(*reference("age", dict.fromkeys(RANGES, 1 / 3))))
+    assert "No reference of this feature" in console.send("/data?model=fraud&feature=gone&range=1h").body.decode()
+    assert "No values of age" in console.send("/data?model=fraud&feature=age&range=1h").body.decode()
+    assert console.send("/data?model=fraud&colour=red").status == 400
+
+
+def test_segments_have_their_share_over_time(read):
+    """Of a column in each period, and how many features a prediction lacks on average."""
+    some = [
+        segment("region", value, semconv.SEGMENT_PREDICTIONS, times, PREDICTION_CLASS="1")
+        for value, times in (("north", 75), ("south", 25))
+    ]
+    some.append(segment("region", "south", semconv.SEGMENT_MISSING, 50))
+    rows = read(segment_shares, *some, edges=[NOW - MINUTE])
+    assert [(row["value"], row["share"], row["missing"], row["shares"]) for row in rows] == [
+        ("north", 0.75, 0, [None, 0.75]), ("south", 0.25, 2, [None, 0.25]),
+    ]  # fmt: skip
