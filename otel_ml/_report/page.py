@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Final
 
@@ -18,13 +18,20 @@ _NAMED: Final = 6
 _LEGEND: Final = '<i class="now"></i>now <i class="then"></i>training'
 
 
-def page(report: WindowReport) -> str:
-    """Returns the whole page."""
+def page(report: WindowReport, links: Sequence[tuple[str, str]] = ()) -> str:
+    """Returns the whole page.
+
+    Args:
+        report: What it says.
+        links: Text and address of what a reader can do; not on paper. A file to keep has none.
+    """
+    bar = "".join(f'<a href="{escape(address)}">{escape(text)}</a>' for text, address in links)
+    bar = f'<nav class="bar">{bar}</nav>' if bar else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(report.title)}</title><style>{STYLE}</style></head>\n"
-        f'<body class="page">{_body(report)}</body></html>\n'
+        f'<body class="page">{bar}{_body(report)}</body></html>\n'
     )
 
 

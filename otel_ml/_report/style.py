@@ -13,6 +13,12 @@ STYLE: Final = """
   font: 14px/1.5 system-ui, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif; }
 .page { margin: 0; background: var(--ground); color-scheme: light dark; }
 .page .otelml { color-scheme: inherit; margin: 0 auto; padding: 32px 24px; background: var(--ground); }
+.page .bar { display: flex; gap: 8px; max-width: 72rem; margin: 0 auto; padding: 16px 24px 0;
+  font: 13px system-ui, sans-serif; }
+.page .bar a { padding: 6px 12px; border: 1px solid var(--line); border-radius: 6px; background: var(--paper);
+  color: var(--ink); text-decoration: none; }
+.page .bar a:hover { border-color: var(--now); color: var(--now); }
+.page .bar + .otelml { padding-top: 16px; }
 .otelml h1 { margin: 0 0 8px; font-size: 26px; font-weight: 620; letter-spacing: -.01em; overflow-wrap: anywhere; }
 .otelml h2 { margin: 0 0 4px; font-size: 16px; font-weight: 620; }
 .otelml h3 { margin: 0; font-size: 14px; font-weight: 620; overflow-wrap: anywhere; }
@@ -46,6 +52,7 @@ STYLE: Final = """
 .otelml i { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin: 0 4px 0 8px; }
 .otelml i.now { background: var(--now); } .otelml i.then { background: var(--then); }
 @media print {
+  .page .bar { display: none; }
   .page, .page .otelml { color-scheme: light; padding: 0; max-width: none; background: #fff; }
   .otelml * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .otelml tr, .otelml svg, .otelml .cards > section { break-inside: avoid; } .otelml h2 { break-after: avoid; }

@@ -1,11 +1,16 @@
-"""`otel-ml report`: writes drift and performance of a data set as one HTML page."""
+"""`otel-ml report`: writes drift and performance of a data set, or of a window of a console, as one HTML page."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import urllib.error
+import urllib.parse
+import urllib.request
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +24,7 @@ from otel_ml.cli._data_arguments import (
     show_progress,
 )
 from otel_ml.cli._terminal import CommandError, progress, show
+from otel_ml.cli._window_arguments import add_window, read_window
 from otel_ml.quality import (
     Comparison,
     DataFileError,
@@ -30,10 +36,13 @@ from otel_ml.quality import (
     scan_files,
 )
 
+_TIMEOUT: Final = 60.0
+"""Seconds for the page of a console."""
 _EPILOG: Final = """\
 examples:
   otel-ml report --profile profile.json --data june.parquet --output june.html
   otel-ml report --profile profile.json --data june/ --by day --time created_at --score probability --label defaulted
+  otel-ml report --from-console http://127.0.0.1:4318 --model fraud_detector --since 7d --output week.html
 
 The page needs no other file, no script and no network. It has the verdict on each feature and what changed, and with
 --label the performance beside that of training, if the profile was fitted with a label too.
@@ -43,12 +52,15 @@ The page needs no other file, no script and no network. It has the verdict on ea
 def define(parser: argparse.ArgumentParser) -> None:
     """Adds description and arguments."""
     parser.description = (
-        "Writes drift and performance of a data set as one HTML page, to send, print or keep: what was found, the "
+        "Writes drift and performance of a data set, or of a model in a console, as one HTML page, "
+        "to send, print or keep: what was found, the "
         "figures beside those of training, and the bins of each feature that changed."
     )
     parser.epilog = _EPILOG
-    parser.add_argument("--profile", type=Path, required=True, metavar="FILE", help="made by `otel-ml profile`")
-    add_data(parser, "--data", "data to report on")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--profile", type=Path, metavar="FILE", help="made by `otel-ml profile`; with --data")
+    source.add_argument("--from-console", metavar="URL", help="console that has the telemetry of the model")
+    add_data(parser, "--data", "data to report on", required=False)
     parser.add_argument(
         "--output", type=Path, default=Path("report.html"), metavar="FILE", help="the page (default: %(default)s)"
     )
@@ -60,25 +72,65 @@ def define(parser: argparse.ArgumentParser) -> None:
         "--time", metavar="COLUMN", help="column with the moment of each row (default: the one with datetimes)"
     )
     add_csv(parser)
-    add_json(parser, "all figures")
+    served = parser.add_argument_group("with --from-console")
+    served.add_argument("--model", metavar="NAME", help="name of the model")
+    add_window(served, since="24h")
+    add_json(parser, "all figures of --data")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the page; 0."""
+    if arguments.from_console is not None:
+        content = _fetch(arguments)
+        _save(arguments.output, lambda path: path.write_bytes(content))
+        show(f"report: {arguments.output}")
+        return 0
+    if not arguments.data:
+        raise CommandError("--profile needs --data")
     try:
         found, files = _compare(arguments)
     except (DataFileError, ProfileError, ImportError) as error:
         raise CommandError(error) from error
     what = "Drift" if found.performance is None else "Drift and performance"
-    try:
-        found.save(arguments.output, title=arguments.title or f"{what} of {files}")
-    except OSError as error:
-        raise CommandError(f"cannot write {arguments.output}: {error.strerror}") from error
+    title = arguments.title or f"{what} of {files}"
+    _save(arguments.output, lambda path: found.save(path, title=title))
     if arguments.json:
         print(json.dumps(found.to_dict()))
     else:
         show(f"report: {arguments.output}")
     return 0
+
+
+def _save(path: Path, write: Callable[[Path], object]) -> None:
+    try:
+        write(path)
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _fetch(arguments: argparse.Namespace) -> bytes:
+    """Returns the file that a console offers."""
+    address = arguments.from_console
+    if arguments.model is None:
+        raise CommandError("--from-console needs --model")
+    if urllib.parse.urlsplit(address).scheme not in {"http", "https"}:
+        raise CommandError(f"--from-console takes an address such as http://127.0.0.1:4318, not {address!r}")
+    try:
+        since, until = read_window(arguments)
+    except ValueError as error:
+        raise CommandError(error) from error
+    window = {"model": arguments.model, "from": f"{since:.6f}", "to": f"{until:.6f}", "save": "1"}
+    url = f"{address.rstrip('/')}/report?{urllib.parse.urlencode(window)}"
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310 - http only
+            if answer.headers.get("content-disposition", "").startswith("attachment"):
+                return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            raise CommandError(f"{address} answers {error.code} {error.reason}") from error
+    except (OSError, ValueError, HTTPException) as error:
+        raise CommandError(f"no console answers at {address}: {error}") from error
+    raise CommandError(f"no console answers at {address}: another service does")
 
 
 def _compare(arguments: argparse.Namespace) -> tuple[Comparison, DataFiles]:

@@ -80,8 +80,8 @@ class _Guarded:
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(_HEADERS)
-                headers.setdefault("cache-control", "no-store")
+                for name, text in (*_HEADERS.items(), ("cache-control", "no-store")):
+                    headers.setdefault(name, text)
             await send(message)
 
         await self._app(scope, receive, send_guarded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_ml.console.web import _assets
-from otel_ml.console.web.pages import _data, _model, _overview, _performance, _predictions, _requests, _search
+from otel_ml.console.web.pages import _data, _model, _overview, _performance, _predictions, _report, _requests, _search
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from otel_ml.console.web._frame import Frame
 
 
-_PAGES: Final = (_overview, _model, _data, _performance, _predictions, _requests, _search)
+_PAGES: Final = (_overview, _model, _data, _performance, _predictions, _report, _requests, _search)
 
 
 def routes(frame: Frame) -> list[BaseRoute]:

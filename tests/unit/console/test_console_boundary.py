@@ -33,7 +33,7 @@ def test_the_console_knows_names_and_protocol_only():
     )
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
     rooms = {name.split(".")[1] for name in loaded if name.startswith("otel_ml.")}
-    assert rooms == {"console", "semconv", "_verdicts", "_distances", "_figures"}
+    assert rooms == {"console", "semconv", "_verdicts", "_distances", "_figures", "_report"}
     assert [name for name in loaded if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))] == []
 
 
