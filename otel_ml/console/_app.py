@@ -52,7 +52,7 @@ def build(store: Database, ingest: IngestQueue, options: Options) -> ASGIApp:
         routes=[
             *(Route(f"/v1/{signal}", receiver.receive, methods=["POST"]) for signal in SIGNALS),
             *Api(reader, ingest).routes(),
-            *_pages.routes(frame),
+            *_pages.routes(frame, ingest, options),
         ],
         exception_handlers={HTTPException: failed, Exception: failed},
     )

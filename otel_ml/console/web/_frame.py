@@ -34,6 +34,8 @@ PAGES: Final = {
     "/performance": "Performance",
     "/predictions": "Predictions",
     "/requests": "Requests",
+    "/logs": "Logs",
+    "/health": "Health",
 }
 """The pages that the navigation leads to."""
 OF_ONE_MODEL: Final = frozenset({"/model", "/data", "/performance"})

@@ -36,7 +36,7 @@ def step_table(
 ) -> Table:  # fmt: skip
     """Returns what a query says of each step; None where it says nothing."""
     by_step = {row["step"]: values(row) for row in rows}
-    return Table([], [(key, list(by_step.get(step) or [None] * width)) for step, key in enumerate(_keys(window))])
+    return Table([], [(key, list(by_step.get(step) or [None] * width)) for step, key in enumerate(step_keys(window))])
 
 
 def version_table(rows: list[dict[str, Any]], versions: list[dict[str, Any]], window: TimeRange) -> dict[str, Table]:
@@ -54,7 +54,7 @@ def version_table(rows: list[dict[str, Any]], versions: list[dict[str, Any]], wi
         errors[step] += row["errors"]
         if (row["version"], row["role"]) in rates:
             rates[row["version"], row["role"]][step] += row["rows"] / window.seconds(starts[step])
-    keys = _keys(window)
+    keys = step_keys(window)
     return {
         "rates": Table(
             list(names.values()), [(key, [each[at] for each in rates.values()]) for at, key in enumerate(keys)]
@@ -67,7 +67,7 @@ def version_table(rows: list[dict[str, Any]], versions: list[dict[str, Any]], wi
 
 def rate_table(rates: list[float], window: TimeRange) -> Table:
     """Returns the predictions a second of all versions together."""
-    return Table(["all versions"], [(key, [rate]) for key, rate in zip(_keys(window), rates, strict=True)])
+    return Table(["all versions"], [(key, [rate]) for key, rate in zip(step_keys(window), rates, strict=True)])
 
 
 def heat_table(rows: list[dict[str, Any]], window: TimeRange) -> Table:
@@ -82,7 +82,7 @@ def heat_table(rows: list[dict[str, Any]], window: TimeRange) -> Table:
         counts[key] = counts.get(key, 0) + row["calls"]
     names = [f"{seconds(float(f'{_traffic.band_start(band):.2g}'))}" for band in shown]
     return Table(
-        names, [(key, [counts.get((step, band), 0) for band in shown]) for step, key in enumerate(_keys(window))]
+        names, [(key, [counts.get((step, band), 0) for band in shown]) for step, key in enumerate(step_keys(window))]
     )
 
 
@@ -115,7 +115,7 @@ def classes_table(rows: list[dict[str, Any]], window: TimeRange) -> Table:
         by_step.setdefault(row["step"], {})[row["class"]] = row["calls"]
     classes = sorted(totals, key=lambda name: (name is None, name))
     table: list[tuple[str, list[float | None]]] = []
-    for step, key in enumerate(_keys(window)):
+    for step, key in enumerate(step_keys(window)):
         counts = by_step.get(step, {})
         whole = sum(counts.values())
         table.append((key, [counts.get(name, 0) / whole if whole else None for name in classes]))
@@ -128,5 +128,6 @@ def version_name(row: dict[str, Any]) -> str:
     return f"{name} {row['role']}" if row["role"] and row["role"] != "primary" else name
 
 
-def _keys(window: TimeRange) -> list[str]:
+def step_keys(window: TimeRange) -> list[str]:
+    """The begin of each step as a table has it."""
     return [f"{moment(start)[:19]}Z" for start in window.starts]

@@ -52,6 +52,17 @@ REQUEST_FILTER: Final = (
     of.UNTIL,
 )
 """What a list of requests can be narrowed by."""
+LOG_FILTER: Final = (
+    of.choice("kind", "only lines, predictions or labels", _log_list.TABLES),
+    of.choice("level", "this level and those above", _log_list.LEVELS),
+    of.text("text", "text in the body, in upper or lower case"),
+    of.SERVICE,
+    of.text("model", "only of services that predict with this model"),
+    of.TRACE_ID,
+    of.text("prediction_id", "id of a prediction"),
+    of.SINCE,
+    of.UNTIL,
+)
 _CHART: Final = (
     of.SERVICE,
     of.MODEL,
@@ -148,18 +159,7 @@ OPERATIONS: Final = (
         "/api/logs",
         "Log records, the newest first",
         "`logs`: lines, predictions and labels, and `next`",
-        (
-            of.choice("kind", "only lines, predictions or labels", _log_list.TABLES),
-            of.choice("level", "this level and those above", _log_list.LEVELS),
-            of.text("text", "text in the body, in upper or lower case"),
-            of.SERVICE,
-            of.TRACE_ID,
-            of.text("prediction_id", "id of a prediction"),
-            of.SINCE,
-            of.UNTIL,
-            of.LIMIT,
-            of.AFTER,
-        ),
+        (*LOG_FILTER, of.LIMIT, of.AFTER),
         _logs,
     ),
     Operation(

@@ -12,6 +12,8 @@ from otel_ml.console.storage.lists._conditions import Conditions, Place, contain
 if TYPE_CHECKING:
     import duckdb
 
+    from otel_ml.console.storage._time_range import TimeRange
+
 LEVELS: Final = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17, "fatal": 21}
 """The lowest severity number of each level."""
 TABLES: Final = {"line": "logs", "prediction": "predictions", "label": "labels"}
@@ -29,11 +31,18 @@ class LogFilter:
     text: str | None = None
     """In the body, in upper or lower case."""
     service: str | None = None
+    model: str | None = None
+    """Of the services that predict with it."""
     trace_id: str | None = None
     prediction_id: str | None = None
     since_ns: int | None = None
     until_ns: int | None = None
     after: Place | None = None
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that are read."""
+        return [table for kind, table in TABLES.items() if self.kind in {None, kind}]
 
     def conditions(self) -> Conditions:
         """The SQL condition with its parameters."""
@@ -41,6 +50,7 @@ class LogFilter:
         found.add("severity_number >= ?", None if self.level is None else LEVELS[self.level])
         found.add(contains("body"), self.text)
         found.add("service_name = ?", self.service)
+        found.add("service_name in (select service_name from predictions where model = ?)", self.model)
         found.add("trace_id = ?", self.trace_id)
         found.add("prediction_id = ?", self.prediction_id)
         found.add_window(self.since_ns, self.until_ns)
@@ -50,15 +60,59 @@ class LogFilter:
 
 def logs(cursor: duckdb.DuckDBPyConnection, wanted: LogFilter) -> dict[str, Any]:
     """One page of log records; `next` is the place of the next page, None on the last one."""
-    conditions = wanted.conditions()
-    order = f"order by place_ns desc, key limit {wanted.limit + 1}"
-    tables = [table for kind, table in TABLES.items() if wanted.kind in {None, kind}]
-    parts = " union all ".join(
-        f"(select key, {LOG_COLUMNS} from {table} where {conditions.where} {order})" for table in tables
-    )
-    found = fetch(cursor, f"select * from ({parts}) {order}", conditions.values * len(tables))
-    rows = found[: wanted.limit]
-    following = str(Place(rows[-1]["place_ns"], str(rows[-1]["key"]))) if len(found) > wanted.limit else None
+    rows, following = page(cursor, wanted)
     for row in rows:
         row.pop("key")
-    return {"logs": [log_answer(row) for row in rows], "next": following}
+    return {"logs": [log_answer(row) for row in rows], "next": None if following is None else str(following)}
+
+
+def page(cursor: duckdb.DuckDBPyConnection, wanted: LogFilter) -> tuple[list[dict[str, Any]], Place | None]:
+    """The rows of one page with their keys, and the place of the next page."""
+    conditions = wanted.conditions()
+    order = f"order by place_ns desc, key limit {wanted.limit + 1}"
+    parts = " union all ".join(
+        f"(select key, {LOG_COLUMNS} from {table} where {conditions.where} {order})" for table in wanted.tables
+    )
+    found = fetch(cursor, f"select * from ({parts}) {order}", conditions.values * len(wanted.tables))
+    rows = found[: wanted.limit]
+    for row in rows:
+        row["key"] = str(row["key"])
+    return rows, Place(rows[-1]["place_ns"], rows[-1]["key"]) if len(found) > wanted.limit else None
+
+
+def record(cursor: duckdb.DuckDBPyConnection, key: str) -> dict[str, Any] | None:
+    """One record by its key."""
+    parts = " union all ".join(
+        f"select {LOG_COLUMNS} from {table} where key = try_cast(? as uuid)" for table in TABLES.values()
+    )
+    found = fetch(cursor, f"{parts} limit 1", [key] * len(TABLES))
+    return log_answer(found[0]) if found else None
+
+
+def volume(cursor: duckdb.DuckDBPyConnection, wanted: LogFilter, window: TimeRange) -> list[dict[str, Any]]:
+    """How many records each step has: errors, warnings and others."""
+    conditions = wanted.conditions()
+    error, warn = LEVELS["error"], LEVELS["warn"]
+    parts = " union all ".join(
+        f"(select {window.step} as step, severity_number from {table} where {conditions.where})"
+        for table in wanted.tables
+    )
+    return fetch(
+        cursor,
+        f"select step, count(*) filter (severity_number >= {error}) as errors, "
+        f"count(*) filter (severity_number >= {warn} and severity_number < {error}) as warnings, "
+        f"count(*) filter (severity_number < {warn}) as others from ({parts}) group by step",
+        conditions.values * len(wanted.tables),
+    )
+
+
+def services(cursor: duckdb.DuckDBPyConnection, wanted: LogFilter) -> list[str]:
+    """The services that sent records."""
+    conditions = wanted.conditions()
+    parts = " union ".join(f"select service_name from {table} where {conditions.where}" for table in wanted.tables)
+    found = fetch(
+        cursor,
+        f"select distinct service_name from ({parts}) where service_name is not null order by service_name limit 100",
+        conditions.values * len(wanted.tables),
+    )
+    return [row["service_name"] for row in found]

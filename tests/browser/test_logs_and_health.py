@@ -1,0 +1,168 @@
+"""Logs and health in a real browser: search, levels, one record in full, the way to its trace, senders and storage."""
+
+from __future__ import annotations
+
+import pytest
+from console_feed import NOW, TRACE, counter, logs, metrics, prediction, record, span, traces
+from console_server import running
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from playwright.sync_api import expect
+
+from otel_ml import semconv
+from otel_ml.console._options import Options
+
+SECOND = 10**9
+HOSTILE = "<img src=x onerror='window.canary=1'>"
+
+
+def ledger(name, value, signal, **more):
+    """What a sender counts about itself."""
+    return counter(value, name=name, attributes={semconv.SIGNAL: signal, **more})
+
+
+@pytest.fixture(scope="module")
+def filled():
+    """Log lines of two services at three levels, a prediction, and a sender that dropped records."""
+    bare = record("no trace", at=NOW - 500 * SECOND, trace="", own="")
+    bare.body.CopyFrom(AnyValue(string_value=HOSTILE))
+    with running(Options()) as started:
+        started.feed(
+            traces(span(attributes={semconv.PREDICTION_ID: "p-1"})),
+            logs(
+                *(record(f"scoring customer {index}", at=NOW - (200 - index) * SECOND) for index in range(150)),
+                record("feature store is slow", severity=13, at=NOW - 3 * SECOND),
+                record(
+                    "prediction failed", {"exception.type": "ValueError", "exception.stacktrace": "Traceback\n  line 7"},
+                    severity=17, at=NOW - 2 * SECOND,
+                ),
+                bare, prediction(at=NOW - SECOND),
+            ),
+            logs(record("cart is empty", at=NOW - 4 * SECOND), service="shop"),
+            metrics(
+                ledger(semconv.EXPORT_PRODUCED.name, 100, "traces"), ledger(semconv.EXPORT_DELIVERED.name, 93, "traces"),
+                ledger(semconv.EXPORT_DROPPED.name, 7, "traces", **{semconv.DROP_REASON: "queue_full"}),
+            ),
+        )  # fmt: skip
+        yield started
+
+
+@pytest.fixture
+def visit(filled, open_page):
+    """Opens a page; the test fails on anything that the browser reports."""
+    reported = []
+
+    def opened(path, **options):
+        page = open_page(**options)
+        page.on("console", lambda message: reported.append(message.text))
+        page.on("pageerror", lambda error: reported.append(str(error)))
+        page.goto(filled.address + path)
+        return page
+
+    yield opened
+    assert reported == []
+
+
+def texts(page):
+    """The texts of the listed records."""
+    return page.locator("td.words").all_inner_texts()
+
+
+def test_levels_and_search_narrow_the_list(visit):
+    """A level shows it and those above, a text is found in upper or lower case, and each filter goes by itself."""
+    page = visit("/logs?range=1h")
+    assert texts(page)[:3] == ["prediction failed", "feature store is slow", "cart is empty"]
+    page.click("nav.kinds >> text=Warnings")
+    assert texts(page) == ["prediction failed", "feature store is slow"]
+    page.click("nav.kinds >> text=All levels")
+    page.get_by_label("Text").fill("CUSTOMER 14")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/logs?range=1h&text=CUSTOMER+14**")
+    assert texts(page) == [
+        f"scoring customer {index}" for index in (149, 148, 147, 146, 145, 144, 143, 142, 141, 140, 14)
+    ]
+    page.click(".chip")
+    page.get_by_role("combobox", name="Service").select_option("shop")
+    page.wait_for_url("**service=shop**")
+    assert texts(page) == ["cart is empty"]
+    page.get_by_label("Text").fill("nothing")
+    page.keyboard.press("Enter")
+    expect(page.locator(".empty")).to_contain_text("No record fits in this time")
+
+
+def test_pages_go_on_to_the_oldest(visit):
+    """Older leads to the next page with the same filters, and newest back to the first."""
+    page = visit("/logs?range=1h&text=scoring")
+    page.get_by_role("link", name="Older").click()
+    assert texts(page) == [f"scoring customer {index}" for index in range(49, -1, -1)]
+    page.get_by_role("link", name="Newest").click()
+    assert texts(page)[0] == "scoring customer 149"
+
+
+def test_one_record_is_shown_in_full_and_leads_to_its_trace(visit):
+    """A record has its attributes with the whole stack trace, its prediction and its trace; the address is a link to it."""
+    page = visit("/logs?range=1h&level=error")
+    page.click("td.time a")
+    page.wait_for_url("**record=**")
+    panel = page.locator("section[aria-labelledby=record]")
+    expect(panel).to_contain_text("Traceback\n  line 7", use_inner_text=True)
+    expect(panel.locator("a", has_text=TRACE)).to_have_attribute("href", f"/traces/{TRACE}")
+    panel.get_by_role("link", name="Close").click()
+    expect(panel).to_have_count(0)
+    page.get_by_role("combobox", name="Records").select_option("prediction")
+    page.click("nav.kinds >> text=All levels")
+    page.click("td.time a")
+    expect(panel.locator("a[href='/predictions/p-1']")).to_be_visible()
+
+
+def test_a_model_has_the_lines_of_its_services(visit):
+    """With a model in the bar the list has the lines of the services that predict with it."""
+    page = visit("/logs?range=1h&model=fraud")
+    assert texts(page)[:2] == ["prediction failed", "feature store is slow"]
+    assert "cart is empty" not in texts(page)
+
+
+def test_health_says_what_arrived_and_who_loses_records(visit):
+    """Received and stored are counted, a sender that drops records is marked with the reason, tables have their size."""
+    page = visit("/health")
+    assert page.locator(".strip dd:not(.more)").all_inner_texts() == ["159", "159", "0", "0", "0", "0"]
+    sender = page.locator("section[aria-labelledby=senders] tbody tr")
+    expect(sender).to_contain_text("loses records")
+    assert sender.locator("td").all_inner_texts()[2:7] == ["100", "93", "–", "–", "queue full 7"]  # noqa: RUF001
+    services = page.locator("section[aria-labelledby=services] tbody tr", has_text="fraud-api")
+    assert services.locator("td").all_inner_texts()[1:4] == ["1", "0", "154"]
+    logs_table = page.locator("section[aria-labelledby=storage] tbody tr", has_text="logs")
+    expect(logs_table).to_contain_text("154 of 2,000,000")
+
+
+def test_an_empty_console_says_what_to_do(console, open_page):
+    """Before anything arrived both pages have the line that sends telemetry here."""
+    page = open_page()
+    for path in ("/logs", "/health"):
+        page.goto(console.address + path)
+        expect(page.locator(".empty pre")).to_have_text(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT={console.address} python service.py"
+        )
+
+
+@pytest.mark.parametrize("path", ["/logs?range=1h&text=img", "/health?range=1h"])
+def test_they_are_readable_everywhere(visit, axe, path):
+    """Nothing is cut off, no rule of accessibility is broken, and a hostile line is text."""
+    page = visit(path)
+    expect(page.locator("figure[data-chart]:not([data-drawn])")).to_have_count(0)
+    assert axe(page) == []
+    page.emulate_media(color_scheme="dark")
+    assert axe(page, "color-contrast") == []
+    for width in (768, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert texts(page) == ([HOSTILE] if "img" in path else [])
+    assert page.evaluate("window.canary") is None
+
+
+def test_they_work_without_scripts(visit):
+    """Tables take the place of charts, and the form has a button."""
+    page = visit("/logs?range=1h", java_script_enabled=False, viewport={"width": 390, "height": 800})
+    expect(page.locator("figure table")).to_be_visible()
+    page.get_by_label("Text").fill("slow")
+    page.click(".fields button")
+    assert texts(page) == ["feature store is slow"]
