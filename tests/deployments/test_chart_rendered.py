@@ -166,7 +166,7 @@ def test_the_collectors_of_the_chart_know_every_gateway() -> None:
 def test_the_gateways_are_the_last_word_about_traces() -> None:
     """Each overlay lists the exporters of traces: the file for the gateways comes after those of an agent, and before those of a gateway."""
     overlays = "collector.overlays={hosted.yaml,clickhouse.yaml},gateway.overlays={clickhouse.yaml}"
-    sets = of_kind(charted("--set", f"{GATEWAYS},{overlays}"), "StatefulSet")
+    sets = of_kind(charted("--set", f"{GATEWAYS},{overlays},gateway.image=all:1"), "StatefulSet")
 
     def files(title: str) -> list[str]:
         arguments = sets[title]["spec"]["template"]["spec"]["containers"][0]["args"]
@@ -176,13 +176,35 @@ def test_the_gateways_are_the_last_word_about_traces() -> None:
     assert files("otel-ml-gateway") == ["agent", "remote", "gateway", "clickhouse"]
 
 
-def test_gateways_need_a_collector_that_can_route() -> None:
-    """With the lean image, which has no `load_balancing`, the chart is refused and names the other one."""
+def test_gateways_behind_kafka() -> None:
+    """Collectors that send to Kafka do not send to the gateways, which read from there."""
+    overlays = "collector.overlays={to_kafka.yaml,kafka_tls.yaml},gateway.overlays={from_kafka.yaml,kafka_tls.yaml}"
+    sets = of_kind(charted("--set", f"{GATEWAYS},{overlays},gateway.image=all:1"), "StatefulSet")
+    found = [
+        [Path(argument).stem for argument in sets[title]["spec"]["template"]["spec"]["containers"][0]["args"]]
+        for title in ("otel-ml-collector", "otel-ml-gateway")
+    ]
+    assert found == [
+        ["agent", "remote", "to_kafka", "kafka_tls"],
+        ["agent", "remote", "gateway", "from_kafka", "kafka_tls"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "refused"),
+    [
+        ("gateway.enabled=true", "to_gateway.yaml needs another collector.image: otel-ml-collector-gateway"),
+        ("collector.overlays={clickhouse.yaml}", "clickhouse.yaml needs another collector.image"),
+        (f"{GATEWAYS},gateway.overlays={{from_kafka.yaml}}", "from_kafka.yaml needs another gateway.image"),
+    ],
+)
+def test_files_that_need_the_larger_image(values: str, refused: str) -> None:
+    """With the lean image, which lacks their components, the chart is refused and names the other one."""
     done = subprocess.run(
-        [build.build("helm"), "template", str(CHART), *on("gateway.enabled")], capture_output=True, text=True
+        [build.build("helm"), "template", str(CHART), "--set", values], capture_output=True, text=True
     )
     assert done.returncode != 0
-    assert "otel-ml-collector-gateway" in done.stderr
+    assert refused in done.stderr
 
 
 def test_values_of_many_teams(teams: str) -> None:

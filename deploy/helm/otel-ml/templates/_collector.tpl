@@ -4,8 +4,8 @@
 {{- $files := list "agent.yaml" "remote.yaml" -}}
 {{- if eq (index . 1) "gateway" }}{{ $files = append $files "gateway.yaml" }}{{ end -}}
 {{- $files = concat $files (index $root.Values (index . 1)).overlays -}}
-{{- /* Last: each overlay lists the exporters of traces. */}}
-{{- if and (eq (index . 1) "collector") $root.Values.gateway.enabled }}{{ $files = append $files "to_gateway.yaml" }}{{ end -}}
+{{- /* Last, since each overlay lists the exporters of traces. To gateways behind Kafka nothing is sent directly. */}}
+{{- if and (eq (index . 1) "collector") $root.Values.gateway.enabled (not (has "to_kafka.yaml" $files)) }}{{ $files = append $files "to_gateway.yaml" }}{{ end -}}
 {{- $files | join " " -}}
 {{- end }}
 
@@ -14,6 +14,11 @@
 {{- $component := index . 1 -}}
 {{- $values := index $root.Values $component -}}
 {{- $name := printf "%s-%s" (include "otel-ml.name" $root) $component -}}
+{{- range splitList " " (include "otel-ml.collector-files" .) -}}
+{{- if and (has . (list "to_gateway.yaml" "clickhouse.yaml" "to_kafka.yaml" "from_kafka.yaml")) (contains "otel-ml-collector:" $values.image) -}}
+{{- fail (printf "%s needs another %s.image: otel-ml-collector-gateway, the one of gateway_builder.yaml" . $component) -}}
+{{- end -}}
+{{- end -}}
 apiVersion: apps/v1
 kind: StatefulSet
 metadata:
