@@ -95,9 +95,11 @@ def choose(served: Sequence[Served], baseline: str | None, challenger: str | Non
     first = _find([one for one in ordered if one != other] if baseline is None else ordered, baseline)
     rest = [one for one in ordered if one != first]
     if other is None:
-        if len(rest) != 1:
-            known = few_names([*map(str, rest)]) or "none"
-            raise ValueError(f"name the challenger; beside {first} there is in this window: {known}")
+        if not rest:
+            raise ValueError(f"only {first} predicted in this window, so there is nothing to compare it with")
+        if len(rest) > 1:
+            known = few_names([*map(str, rest)])
+            raise ValueError(f"name the challenger; beside {first} there are in this window: {known}")
         other = rest[0]
     if other == first:
         raise ValueError(f"{first} cannot be compared with itself")

@@ -195,7 +195,7 @@ def test_the_command_names_what_can_be_compared(
         otel_ml.Model("fraud", "3", role="canary", ground_truth=truth, **BINARY).record({}, prediction=1, id="x")
         truth.flush()
         assert main(arguments) == 2
-        assert "beside 1/primary there is in this window: 3/canary, 2/shadow" in capsys.readouterr().err
+        assert "beside 1/primary there are in this window: 3/canary, 2/shadow" in capsys.readouterr().err
         assert main([*arguments, "--challenger", "4"]) == 2
         assert "'4' is none of the versions in this window: 1/primary, 3/canary, 2/shadow" in capsys.readouterr().err
 

@@ -109,6 +109,12 @@ def test_versions_are_found_by_version_role_or_both(
         assert tuple(map(str, choose(served, *named))) == expected
 
 
+def test_one_version_alone_is_compared_with_nothing() -> None:
+    """A window with one version says so, instead of asking for a challenger."""
+    with pytest.raises(ValueError, match="only 1/primary predicted in this window"):
+        choose([Served("1", "primary", 5, 0.0, 1.0)], None, None)
+
+
 def test_a_few_shared_ids_of_many_labels_are_not_the_comparison() -> None:
     """With less than half of the labels in pairs, all labels are compared."""
     right, wrong = row("1", "1"), row("0", "1")
