@@ -57,6 +57,16 @@ def score(given: float | None) -> str | None:
     return None if given is None else f"{given:.4f}" if 0 <= given <= 1 else f"{given:.4g}"
 
 
+def size(given: float | None) -> str | None:
+    """Bytes with three significant figures and a fitting unit."""
+    if given is None:
+        return None
+    for factor, unit in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if abs(given) >= factor:
+            return f"{given / factor:.3g} {unit}" if abs(given) < 1000 * factor else f"{given / factor:,.0f} {unit}"
+    return f"{given:.3g} B" if abs(given) < 1000 else f"{given:.0f} B"
+
+
 def share(given: float | None) -> str | None:
     """A share as percent."""
     return None if given is None else f"{given * 100:.1f} %"
@@ -76,7 +86,7 @@ def long(given: Any) -> str | None:
 
 
 _UNITS: Final = {"seconds": (seconds, " s"), "share": (share, ""), "rate": (rate, " a second"), "figure": (figure, ""),
-                 "score": (score, ""), "count": (count, "")}  # fmt: skip
+                 "score": (score, ""), "count": (count, ""), "bytes": (size, " bytes")}  # fmt: skip
 
 
 def exact(given: float | None, unit: str) -> Markup:
@@ -135,6 +145,7 @@ FILTERS: Final = {
     "figure": figure,
     "score": score,
     "share": share,
+    "size": size,
     "value": value,
     "long": long,
     "exact": exact,

@@ -35,6 +35,7 @@ PAGES: Final = {
     "/predictions": "Predictions",
     "/requests": "Requests",
     "/logs": "Logs",
+    "/metrics": "Metrics",
     "/health": "Health",
 }
 """The pages that the navigation leads to."""

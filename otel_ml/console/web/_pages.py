@@ -9,6 +9,7 @@ from otel_ml.console.web.pages import (
     _data,
     _health,
     _logs,
+    _metrics,
     _model,
     _overview,
     _performance,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from otel_ml.console.web._frame import Frame
 
 
-_PAGES: Final = (_overview, _model, _data, _performance, _predictions, _report, _requests, _logs, _search)
+_PAGES: Final = (_overview, _model, _data, _performance, _predictions, _report, _requests, _logs, _metrics, _search)
 
 
 def routes(frame: Frame, ingest: IngestQueue, options: Options) -> list[BaseRoute]:

@@ -27,7 +27,8 @@ RANGES: Final = {
     "3d": ("Last 3 days", 259_200, 5400),
 }
 """By name: what the page calls it, its seconds, and the seconds of one point of a chart."""
-_STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
+STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
+"""Seconds of a step of a chart."""
 _POINTS: Final = 60
 """The most points of a chart of a range of one's own."""
 
@@ -85,5 +86,5 @@ def view(parameters: QueryParams, now_ns: int, default_range: str) -> PageView:
     until = now_ns if until is None else until
     if until <= since:
         raise BadParameterError("from: expected a moment before `to`")
-    step = next((each for each in _STEPS if (until - since) <= each * _SECOND * _POINTS), _STEPS[-1])
+    step = next((each for each in STEPS if (until - since) <= each * _SECOND * _POINTS), STEPS[-1])
     return PageView(model, "", TimeRange.of(since, until, step * _SECOND))

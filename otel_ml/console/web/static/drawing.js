@@ -16,6 +16,10 @@ export function format(value, unit) {
     }
     return value ? `${round(value * 1e9)} ns` : "0";
   }
+  if (unit === "bytes") {
+    const power = value ? Math.min(4, Math.max(0, Math.floor(Math.log2(Math.abs(value)) / 10))) : 0;
+    return `${round(value / 1024 ** power)} ${["B", "KiB", "MiB", "GiB", "TiB"][power]}`;
+  }
   return Math.abs(value) >= 1e6 ? `${round(value / 1e6)} M` : round(value);
 }
 
