@@ -163,8 +163,8 @@ def test_the_collectors_of_the_chart_know_every_gateway() -> None:
     assert names.split(",") == [f"otel-ml-gateway-{number}.otel-ml-gateway.ml.svc:4317" for number in range(3)]
 
 
-def test_the_gateways_are_the_last_word_about_traces() -> None:
-    """Each overlay lists the exporters of traces: the file for the gateways comes after those of an agent, and before those of a gateway."""
+def test_overlays_of_collectors_and_of_gateways() -> None:
+    """Each tier has its own overlays beside the file that makes it that tier."""
     overlays = "collector.overlays={hosted.yaml,clickhouse.yaml},gateway.overlays={clickhouse.yaml}"
     sets = of_kind(charted("--set", f"{GATEWAYS},{overlays},gateway.image=all:1"), "StatefulSet")
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ TO_GATEWAY = [
     ("agent.yaml", "to_gateway.yaml"),
     ("agent.yaml", "remote.yaml", "console.yaml", "to_gateway.yaml"),
     ("agent.yaml", "clickhouse.yaml", "to_gateway.yaml"),
+    ("agent.yaml", "to_gateway.yaml", "console.yaml", "clickhouse.yaml", "host_metrics_transform.yaml"),
     ("agent.yaml", "remote.yaml", "gateway.yaml", "clickhouse.yaml"),
 ]
 """These need the build of gateway_builder.yaml."""
@@ -117,7 +119,7 @@ def test_memory_is_limited_first() -> None:
 def test_redaction_comes_last() -> None:
     """After redaction records are only cut; what is not redacted keeps no value of a sender."""
     for name, pipeline in load("agent.yaml")["service"]["pipelines"].items():
-        processors = pipeline["processors"]
+        processors = pipeline.get("processors")
         if pipeline["receivers"] == [f"forward/{name}"]:
             last = ["transform/redact", "redaction/labels" if name == "metrics" else "redaction"]
             last += ["transform/cut"] if name == "logs" else []
@@ -137,7 +139,7 @@ def test_gateway_adds_sampling_and_removes_nothing() -> None:
 def test_each_exporter_has_its_own_bounded_queue_on_disk(name: str) -> None:
     """Each queue is persistent and bounded, and retries have no time limit; only ClickHouse, which refuses no item, gets merged requests."""
     for key, exporter in load(name)["exporters"].items():
-        if "_must_" not in key and key != "debug/refused" and exporter.get("endpoint") != "unused":
+        if "_must_" not in key and key != "debug/refused" and "no-place" not in exporter.get("endpoint", ""):
             queue = exporter["sending_queue"]
             assert queue["storage"] == "file_storage/queue"
             assert queue["queue_size"] == 50_000 or "OTELCOL_QUEUE_ITEMS" in queue["queue_size"]
@@ -152,22 +154,59 @@ def test_no_queue_in_memory_between_agent_and_gateway() -> None:
     assert exporter["timeout"] == "10s"
 
 
-def test_console_adds_one_exporter_and_removes_none() -> None:
-    """A merged list replaces the agent's, so it must name all of the agent's exporters."""
-    agent, console = load("agent.yaml")["service"], load("console.yaml")["service"]
-    assert {key: pipeline["exporters"] for key, pipeline in console["pipelines"].items()} == {
-        key: [*pipeline["exporters"], "otlp_http/console"]
-        for key, pipeline in agent["pipelines"].items()
-        if pipeline["exporters"][0].startswith("otlp_http/")
-    }
+def merge(*files: dict[str, Any]) -> dict[str, Any]:
+    """Merges as the Collector does: maps are joined, and of all else the last one counts."""
+    merged: dict[str, Any] = {}
+    for file in files:
+        for key, value in file.items():
+            former = merged.get(key)
+            merged[key] = merge(former, value) if isinstance(former, dict) and isinstance(value, dict) else value
+    return merged
 
 
-def test_clickhouse_adds_one_exporter_and_removes_none() -> None:
-    """A merged list replaces the agent's; metrics stay as they are."""
-    agent, clickhouse = load("agent.yaml")["service"]["pipelines"], load("clickhouse.yaml")["service"]["pipelines"]
-    assert {key: pipeline["exporters"] for key, pipeline in clickhouse.items()} == {
-        key: [*agent[key]["exporters"], "clickhouse"] for key in ("traces", "logs")
+def deliveries(pipelines: dict[str, Any], signal: str, start: str) -> set[str]:
+    """Returns the exporters that what leaves a pipeline reaches."""
+    found = set()
+    for exporter in pipelines[start]["exporters"]:
+        behind = [key for key, each in pipelines.items() if key.startswith(signal) and exporter in each["receivers"]]
+        found |= set().union(*(deliveries(pipelines, signal, key) for key in behind)) if behind else {exporter}
+    return found
+
+
+@pytest.mark.parametrize("instead", [(), ("to_gateway.yaml",), ("to_kafka.yaml",)], ids="+".join)
+def test_files_of_several_places_go_together_in_any_order(instead: tuple[str, ...]) -> None:
+    """Each file adds its place, or takes the place of a back end, whichever is merged first; gateways get all traces.
+
+    Source: open-telemetry/opentelemetry-collector#8754 (merged files replace lists).
+    """
+    files = ["console.yaml", "clickhouse.yaml", "hosted.yaml", "host_metrics_transform.yaml", *instead]
+    own = "kafka" if "to_kafka.yaml" in files else ""
+    expected = {
+        "traces": {own or "otlp_http/traces", "otlp_http/console", "clickhouse"},
+        "logs": {own or "otlp_http/logs", "otlp_http/console", "clickhouse"},
+        "metrics": {own or "otlp_http/metrics", "otlp_http/console"},
     }
+    if "to_gateway.yaml" in files:
+        expected["traces"] = {"load_balancing/traces"}
+    loaded = {name: load(name) for name in ["agent.yaml", *files]}
+    for order in permutations(files):
+        merged = merge(loaded["agent.yaml"], *(loaded[name] for name in order))
+        pipelines = merged["service"]["pipelines"]
+        assert {signal: deliveries(pipelines, signal, signal) for signal in expected} == expected, order
+        assert deliveries(pipelines, "metrics", "metrics/own") == {"otlp_http/metrics"}
+        for pipeline in pipelines.values():
+            assert not [name for name in pipeline["exporters"] if "no-place" in str(merged["exporters"].get(name))]
+
+
+def test_a_place_that_is_not_used_cannot_get_data(tmp_path: Path) -> None:
+    """A file of your own that sends traces to the back end of which to_gateway.yaml has no address ends the start."""
+    own = tmp_path / "own.yaml"
+    own.write_text("service: { pipelines: { traces/out: { exporters: [otlp_http/traces] } } }", encoding="utf-8")
+    environment = collector_environment("http://127.0.0.1:1", tmp_path, OTELCOL_GATEWAYS="gateway")
+    configs = [COLLECTOR / "agent.yaml", COLLECTOR / "to_gateway.yaml", own]
+    command = [build.build("collector-gateway"), "validate", *(f"--config={path}" for path in configs)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "otlp_http/traces" in done.stderr) == (1, True)
 
 
 def test_remote_keeps_the_extensions() -> None:

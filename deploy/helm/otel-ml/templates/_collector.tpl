@@ -4,7 +4,7 @@
 {{- $files := list "agent.yaml" "remote.yaml" -}}
 {{- if eq (index . 1) "gateway" }}{{ $files = append $files "gateway.yaml" }}{{ end -}}
 {{- $files = concat $files (index $root.Values (index . 1)).overlays -}}
-{{- /* Last, since each overlay lists the exporters of traces. To gateways behind Kafka nothing is sent directly. */}}
+{{- /* To gateways behind Kafka nothing is sent directly. */}}
 {{- if and (eq (index . 1) "collector") $root.Values.gateway.enabled (not (has "to_kafka.yaml" $files)) }}{{ $files = append $files "to_gateway.yaml" }}{{ end -}}
 {{- $files | join " " -}}
 {{- end }}
