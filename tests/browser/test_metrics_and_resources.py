@@ -130,7 +130,7 @@ def test_each_kind_has_its_chart(visit):
 
 
 def test_a_line_has_no_gaps_where_points_are_far_apart(console, open_page):
-    """The steps of a chart are longer than the points are apart, so each has a value."""
+    """The steps of a chart are longer than the points are apart, so each before the newest has a value."""
     console.feed(
         *(metrics(Metric(name="slow", gauge=Gauge(data_points=[
             NumberDataPoint(time_unix_nano=NOW - turn * 60 * SECOND, as_double=turn)
@@ -138,9 +138,9 @@ def test_a_line_has_no_gaps_where_points_are_far_apart(console, open_page):
     )  # fmt: skip
     page = open_page(java_script_enabled=False)
     page.goto(f"{console.address}/metrics?range=5m&name=slow")
-    cells = page.locator("figure tbody td:last-child").all_inner_texts()
+    _, *cells = page.locator("figure tbody td:last-child").all_inner_texts()
     assert all(cells)
-    assert 2 <= len(cells) <= 4
+    assert 2 <= len(cells) <= 3
 
 
 PAGES = ("/metrics?range=15m", "/metrics?range=15m&name=shop.orders")
