@@ -16,9 +16,10 @@ _MINI_BAR: Final = 5
 _MINI_STEP: Final = 2 * _MINI_BAR + 3
 _LINE: Final = 30
 """Height of one bin in the chart of a feature."""
-_NAME: Final = 130
-_BARS: Final = 190
-_LETTERS: Final = 20
+_NAME: Final = 120
+_BARS: Final = 130
+_FIGURES: Final = 100
+_LETTERS: Final = 18
 """Characters of a bin's name that fit."""
 _MOST_BARS: Final = 12
 _WIDTH: Final = 720
@@ -32,21 +33,22 @@ SHARES: Final = frozenset(
 
 
 def mini_bars(bars: Sequence[BinBar]) -> str:
-    """Draws two upright bars for each bin, with the figures as a tooltip."""
+    """Draws two upright bars for each bin; the text is the bin that moved most."""
+    if not bars:
+        return ""
     top = _top(bars)
-    drawn = []
-    for place, bar in enumerate(bars):
-        title = f"{bar.label}: {percent(bar.share or 0.0)}, training {percent(bar.reference)}"
-        pair = "".join(
-            f'<rect class="{name}" x="{place * _MINI_STEP + shift}" y="{_MINI_HEIGHT * (1 - share / top):.1f}" '
-            f'width="{_MINI_BAR}" height="{_MINI_HEIGHT * share / top:.1f}"/>'
-            for name, share, shift in (("then", bar.reference, 0), ("now", bar.share or 0.0, _MINI_BAR))
-        )
-        drawn.append(f"<g><title>{escape(title)}</title>{pair}</g>")
+    then = "".join(_upright(place * _MINI_STEP, bar.reference / top) for place, bar in enumerate(bars))
+    now = "".join(_upright(place * _MINI_STEP + _MINI_BAR, (bar.share or 0.0) / top) for place, bar in enumerate(bars))
+    most = max(bars, key=lambda bar: abs((bar.share or 0.0) - bar.reference))
+    text = f"Moved most: {most.label}, {percent(most.share or 0.0)}, in training {percent(most.reference)}"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" aria-hidden="true" width="{len(bars) * _MINI_STEP}" '
-        f'height="{_MINI_HEIGHT}">{"".join(drawn)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{len(bars) * _MINI_STEP}" height="{_MINI_HEIGHT}">'
+        f'<title>{escape(text)}</title><path class="then" d="{then}"/><path class="now" d="{now}"/></svg>'
     )
+
+
+def _upright(left: int, share: float) -> str:
+    return f"M{left} {_MINI_HEIGHT}v-{_MINI_HEIGHT * share:.1f}h{_MINI_BAR}V{_MINI_HEIGHT}z"
 
 
 def bin_chart(name: str, bars: Sequence[BinBar]) -> str:
@@ -56,7 +58,7 @@ def bin_chart(name: str, bars: Sequence[BinBar]) -> str:
     top = _top(shown)
     height = len(shown) * _LINE
     parts = "".join(_bin_line(place * _LINE, bar, top) for place, bar in enumerate(shown))
-    width = _NAME + _BARS + 110
+    width = _NAME + _BARS + _FIGURES
     left_out = len(bars) - len(shown)
     more = f'<p class="note">{left_out} more bins moved less.</p>' if left_out else ""
     return (
@@ -143,8 +145,9 @@ def timeline(found: Timeline) -> str:
         if each.realised is not None
     ]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="wide" role="img" viewBox="-52 -12 784 {_HEIGHT + 36}" '
-        f'aria-label="Estimated and realised accuracy over time">{"".join(parts)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="wide timeline" role="img" '
+        f'viewBox="-52 -12 784 {_HEIGHT + 36}" aria-label="Estimated and realised accuracy over time">'
+        f"{''.join(parts)}</svg>"
         '<p class="note">Accuracy. Line: the estimate with its interval. Dots: labels, when they arrived. '
         "Dashes: training.</p>"
     )

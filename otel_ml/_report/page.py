@@ -31,7 +31,7 @@ def page(report: WindowReport, links: Sequence[tuple[str, str]] = ()) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(report.title)}</title><style>{STYLE}</style></head>\n"
-        f'<body class="page">{bar}{_body(report)}</body></html>\n'
+        f'<body class="page">{bar}<main>{_body(report)}</main></body></html>\n'
     )
 
 
@@ -65,13 +65,16 @@ def _attention(report: WindowReport) -> str:
 
 def _found(report: WindowReport) -> Iterator[str]:
     for table in report.figures:
-        for row in table.rows:
-            if row.is_worse and row.training is not None:
-                yield f"{table.title}: {_named(row)} {row.value:.4g} is worse than the {row.training:.4g} of training"
-    wrong = [row for row in report.features if row.findings]
+        worse = [row for row in table.rows if row.is_worse and row.training is not None]
+        if worse:
+            first, *others = worse
+            more = f", and so are {', '.join(map(_named, others))}" if others else ""
+            then = f"{first.training:.4g} in training"
+            yield f"{table.title}: {_named(first)} {first.value:.4g} is worse than {then}{more}"
+    wrong = list(dict.fromkeys(row.name for row in report.features if row.findings))
     if wrong:
-        names = ", ".join(row.name for row in wrong[:_NAMED]) + (", …" if len(wrong) > _NAMED else "")
-        yield f"{len(wrong)} of {len(report.features)} features changed: {names}"
+        names = ", ".join(wrong[:_NAMED]) + (", …" if len(wrong) > _NAMED else "")
+        yield f"{len(wrong)} of {len({row.name for row in report.features})} features changed: {names}"
     for other in report.tables:
         if other.bad:
             yield f"{other.title}: {len(other.bad)} of {len(other.rows)} with a finding"
@@ -85,13 +88,13 @@ def _figures(table: FigureTable) -> str:
     key = " Dot: the figure, in its interval. Tick: training." if has_charts else ""
     heads = ("Value", "95 % interval", "Training", table.counted)
     rows = "".join(_figure(row, chart) for row, chart in drawn)
-    head = f'<th class="text">Figure</th><th class="text">{axis}</th>' + "".join(
+    head = f'<th class="text">Figure</th><th class="text drawn">{axis}</th>' + "".join(
         f"<th>{escape(each)}</th>" for each in heads
     )
     drawing = "" if table.timeline is None else timeline(table.timeline)
     return (
-        f'<section><h2>{escape(table.title)}</h2><p class="note">{escape(table.note)}{key}</p>{drawing}'
-        f"<table><tr>{head}</tr>{rows}</table></section>"
+        f'<section><h2>{escape(table.title)}</h2><p class="note">{escape(table.note)}{key}</p>'
+        f"{_scrolled(table.title, f'{drawing}<table><tr>{head}</tr>{rows}</table>')}</section>"
     )
 
 
@@ -100,7 +103,7 @@ def _figure(row: FigureRow, chart: str) -> str:
     training = "-" if row.training is None else f"{row.training:.4g}"
     mark = ' class="bad"' if row.is_worse else ""
     return (
-        f'<tr><td class="text">{escape(_named(row))}</td><td class="text">{chart}</td>'
+        f'<tr><td class="text">{escape(_named(row))}</td><td class="text drawn">{chart}</td>'
         f"<td{mark}>{row.value:.4g}</td><td>{interval}</td><td>{training}</td><td>{row.count:,}</td></tr>"
     )
 
@@ -110,18 +113,26 @@ def _named(row: FigureRow) -> str:
 
 
 def _changed(report: WindowReport) -> str:
-    """Returns a card for each feature with a finding, with its bins by name."""
-    cards = "".join(map(_card, [row for row in report.features if row.findings][:_CARDS]))
-    if not cards:
+    """Returns a card for each feature with a finding, with its bins by name; of several versions the most severe."""
+    changed: dict[str, list[FeatureRow]] = {}
+    for row in report.features:
+        if row.findings:
+            changed.setdefault(row.name, []).append(row)
+    if not changed:
         return ""
+    cards = "".join(map(_card, [*changed.values()][:_CARDS]))
+    more = f" The table below has {len(changed) - _CARDS} more." if len(changed) > _CARDS else ""
     return (
-        f'<section><h2>What changed</h2><p class="note">Share of each bin:{_LEGEND}.</p>'
+        f'<section><h2>What changed</h2><p class="note">Share of each bin:{_LEGEND}.{more}</p>'
         f'<div class="cards">{cards}</div></section>'
     )
 
 
-def _card(row: FeatureRow) -> str:
+def _card(rows: Sequence[FeatureRow]) -> str:
+    row, *others = rows
     changes = "".join(f"<li>{escape(text)}</li>" for text in row.changes)
+    if others:
+        changes += f"<li>also in {escape(', '.join(other.more for other in others))}</li>"
     return (
         f'<section><h3>{_name(row)} <span class="bad">{_verdict(row)}</span></h3><ul>{changes}</ul>'
         f"{bin_chart(row.name, row.bars) if row.bars and row.values else ''}</section>"
@@ -132,13 +143,18 @@ def _features(report: WindowReport) -> str:
     if not report.features:
         return ""
     heads = "".join(f"<th>{head}</th>" for head in ("PSI", "Noise", "Values", "Missing", "Expected"))
+    texts = "".join(f'<th class="text">{head}</th>' for head in ("Feature", "Verdict", "Bins"))
     rows = "\n".join(map(_feature, report.features))
     return (
-        f"<section><h2>All features</h2>"
-        f'<p class="note">The most severe verdict first. Bins:{_LEGEND}. Without drift, PSI exceeds its noise in one '
-        'of 1,000 windows of this size.</p><table><tr><th class="text">Feature</th><th class="text">Verdict</th>'
-        f'<th class="text">Bins</th>{heads}</tr>\n{rows}</table></section>'
+        f'<section><h2>All features</h2><p class="note">The most severe verdict first. Bins:{_LEGEND}. Without drift, '
+        "PSI exceeds its noise in one of 1,000 windows of this size.</p>"
+        f"{_scrolled('All features', f'<table><tr>{texts}{heads}</tr>{rows}</table>')}</section>"
     )
+
+
+def _scrolled(title: str, content: str) -> str:
+    """Returns a part that scrolls sideways where it is too wide, also by keys."""
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(title)}">{content}</div>'
 
 
 def _feature(row: FeatureRow) -> str:
@@ -173,7 +189,7 @@ def _table(table: ReportTable) -> str:
     below = f"<ul>{below}</ul>" if below else ""
     return (
         f'<section><h2>{escape(table.title)}</h2><p class="note">{escape(table.note)}</p>'
-        f"<table><tr>{heads}</tr>{rows}</table>{below}</section>"
+        f"{_scrolled(table.title, f'<table><tr>{heads}</tr>{rows}</table>')}{below}</section>"
     )
 
 

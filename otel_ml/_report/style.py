@@ -26,7 +26,8 @@ STYLE: Final = """
 .otelml dl { display: flex; flex-wrap: wrap; gap: 4px 24px; margin: 0 0 24px; }
 .otelml dt { color: var(--quiet); font-size: 12px; } .otelml dd { margin: 0; overflow-wrap: anywhere; }
 .otelml section { margin: 0 0 16px; padding: 16px; background: var(--paper); border: 1px solid var(--line);
-  border-radius: 8px; overflow-x: auto; }
+  border-radius: 8px; }
+.otelml .scroll { overflow-x: auto; } .otelml .timeline { min-width: 32rem; max-width: 54rem; margin: 12px 0 0; }
 .otelml .attention { border-left: 4px solid var(--bad); } .otelml .calm { border-left: 4px solid var(--good); }
 .otelml .attention ul { margin-bottom: 0; }
 .otelml table { border-collapse: collapse; width: 100%; background: none; }
@@ -51,11 +52,12 @@ STYLE: Final = """
 .otelml .tick { stroke: var(--quiet); stroke-width: 2; } .otelml .dot { fill: var(--dot); }
 .otelml i { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin: 0 4px 0 8px; }
 .otelml i.now { background: var(--now); } .otelml i.then { background: var(--then); }
+@media (max-width: 640px) { .page .otelml { padding: 16px 12px; } .otelml .drawn { display: none; } }
 @media print {
   .page .bar { display: none; }
   .page, .page .otelml { color-scheme: light; padding: 0; max-width: none; background: #fff; }
   .otelml * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .otelml tr, .otelml svg, .otelml .cards > section { break-inside: avoid; } .otelml h2 { break-after: avoid; }
-  .otelml section { overflow: visible; }
+  .otelml .scroll { overflow: visible; }
 }
 """

@@ -49,7 +49,7 @@ def page(answer):
 def test_the_report_has_what_was_found_first(page) -> None:
     """Worse figures, changed features and bad segments, each in one sentence."""
     assert re.findall(r"<li>(.*?)</li>", page.partition("<ul>")[2].partition("</ul>")[0]) == [
-        "Performance of 1.0.0: accuracy 0.8 is worse than the 0.9 of training",
+        "Performance of 1.0.0: accuracy 0.8 is worse than 0.9 in training",
         "2 of 3 features changed: country, age",
         "Segments of 1.0.0: 1 of 2 with a finding",
     ]

@@ -47,7 +47,7 @@ def test_the_report_begins_with_what_was_found(drifted: str) -> None:
     """Figures that are worse than in training come first, then the features that changed."""
     first, *_ = found = attention(drifted)
 
-    assert re.fullmatch(r"Performance: accuracy 0\.[67]\d* is worse than the 0\.[89]\d* of training", first)
+    assert re.fullmatch(r"Performance: accuracy 0\.[67]\d* is worse than 0\.[89]\d* in training", first)
     assert found[-1] == "2 of 4 features changed: age, its labels"
 
 
