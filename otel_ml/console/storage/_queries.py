@@ -39,7 +39,7 @@ def trace(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> dict[str, Any] | 
     found = fetch(
         cursor,
         "select * exclude (key, received_ns, bytes, place_ns, is_entry) from spans where trace_id = ? "
-        "order by start_ns, end_ns desc limit ?",
+        "order by start_ns, end_ns desc, span_id limit ?",
         [trace_id, SPANS_LIMIT + 1],
     )
     if not found:

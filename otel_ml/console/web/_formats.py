@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -15,6 +17,8 @@ from otel_ml.console.storage._queries import moment as iso
 
 _SHOWN: Final = 400
 """Characters of one value on the page."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _LONG: Final = 4000
 """Characters of one value where a page is about it."""
 UNKNOWN: Final = Markup("–")  # noqa: RUF001 - a dash for an unknown value
@@ -105,6 +109,12 @@ def moment(given: str | None, *, ago: bool = False) -> Markup:
     return Markup('<time datetime="{0}" title="{1} UTC"{2}>{1}</time>').format(given, clock(given), flag)
 
 
+def after(given: str, begin_ns: int) -> str:
+    """How long after another moment one of an ISO text was."""
+    elapsed = (datetime.fromisoformat(given.replace("Z", "+00:00")) - _EPOCH) // _MICROSECOND * 1000 - begin_ns
+    return f"{'+' if elapsed >= 0 else ''}{seconds(elapsed / 1e9)}"
+
+
 def shown(given: Any) -> Any:
     """What a template prints: a dash for None, and text without control characters."""
     if given is None:
@@ -117,6 +127,12 @@ def shown(given: Any) -> Any:
 def feature(name: str) -> str:
     """The name of a feature; the output and the label of a model are judged beside its features."""
     return {semconv.PREDICTION_FEATURE: "its predictions", semconv.LABEL_FEATURE: "its labels"}.get(name, name)
+
+
+def bin_name(label: str) -> str:
+    """The name of a bin without the number that orders it."""
+    named = {semconv.OTHER: "other values", semconv.UNSEEN: "other values"}
+    return named.get(label) or re.sub(r"^\d+ (?=[\[(])", "", label)
 
 
 def path(given: Any) -> str:
@@ -150,6 +166,8 @@ FILTERS: Final = {
     "long": long,
     "exact": exact,
     "moment": moment,
+    "after": after,
+    "bin": bin_name,
     "iso": iso,
     "tones": tones,
     "anchor": anchor,

@@ -8,7 +8,7 @@ import pytest
 from console_feed import NOW, SPAN, TRACE, batch, label, logs, prediction, span, traces
 
 from otel_ml.console.web._formats import figure, score, seconds, share, value
-from otel_ml.console.web._waterfall import DEPTH_MAX, waterfall
+from otel_ml.console.web.details._waterfall import DEPTH_MAX, waterfall
 
 
 def drawn(*spans):

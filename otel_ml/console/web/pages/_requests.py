@@ -10,10 +10,11 @@ from otel_ml.console.storage._queries import moment
 from otel_ml.console.storage._trace_detail import trace_detail
 from otel_ml.console.storage.lists import _request_list
 from otel_ml.console.storage.lists._request_list import RequestFilter
-from otel_ml.console.web import _exceptions, _parameters, _waterfall
+from otel_ml.console.web import _parameters
 from otel_ml.console.web._frame import PLACE
 from otel_ml.console.web._list_address import ListAddress
 from otel_ml.console.web._operations import REQUEST_FILTER
+from otel_ml.console.web.details import _exceptions, _waterfall
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -58,11 +59,11 @@ def routes(frame: Frame) -> list[BaseRoute]:
 
 def trace_parts(trace: dict[str, Any] | None, logs: list[dict[str, Any]], chosen: str | None) -> dict[str, Any]:
     """What a page draws of a trace and its log lines."""
-    spans = trace["spans"] if trace else []
+    spans = [bar.span for bar in _waterfall.waterfall(trace["spans"])] if trace else []
     return {
         "waterfall": _waterfall.part(spans, chosen) if spans else None,
         "is_truncated": bool(trace and trace["truncated"]),
-        "exceptions": _exceptions.exceptions(trace, logs),
+        "exceptions": _exceptions.exceptions(spans, logs),
         "begin_ns": min((span["start_ns"] for span in spans), default=None),
     }
 

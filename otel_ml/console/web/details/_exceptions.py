@@ -32,10 +32,10 @@ class ShownException(NamedTuple):
     """A span that it ended."""
 
 
-def exceptions(trace: dict[str, Any] | None, logs: Iterable[dict[str, Any]]) -> list[ShownException]:
+def exceptions(spans: Iterable[dict[str, Any]], logs: Iterable[dict[str, Any]]) -> list[ShownException]:
     """Each exception of a trace once; a stack trace that contains another one's is the same, seen from further out."""
     found: dict[tuple[str, str], ShownException] = {}
-    for place, span_id, attributes in [*_of_spans(trace), *_of_logs(logs)]:
+    for place, span_id, attributes in [*_of_spans(spans), *_of_logs(logs)]:
         kind, message = (_text(attributes.get(name)) for name in (semconv.EXCEPTION_TYPE, semconv.EXCEPTION_MESSAGE))
         lines, omitted = _lines(_text(attributes.get(semconv.EXCEPTION_STACKTRACE)))
         before = found.get((kind, message))
@@ -49,8 +49,8 @@ def exceptions(trace: dict[str, Any] | None, logs: Iterable[dict[str, Any]]) -> 
     return list(found.values())[:SHOWN]
 
 
-def _of_spans(trace: dict[str, Any] | None) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
-    for span in trace["spans"] if trace else ():
+def _of_spans(spans: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
+    for span in spans:
         for event in span["events"] or ():
             if event["name"] in _EVENTS or semconv.EXCEPTION_TYPE in event["attributes"]:
                 yield f"span {span['name']}", span["span_id"], event["attributes"]
