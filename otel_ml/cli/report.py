@@ -161,6 +161,10 @@ def _measure(arguments: argparse.Namespace, files: DataFiles, profile: Reference
     columns = read_training(files, names).columns
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # about columns that are not monitored
-        return ReferenceProfile.fit(
-            columns, score, arguments.label, prediction=arguments.prediction, task=task
-        ).performance
+        try:
+            return ReferenceProfile.fit(
+                columns, score, arguments.label, prediction=arguments.prediction, task=task
+            ).performance
+        except ProfileError as error:  # the drift is worth a report
+            progress(f"no performance: {error}")
+            return None
