@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_ml.console.storage import _prediction_detail
-from otel_ml.console.storage._reference_bins import reference_bins
+from otel_ml.console.storage.details._reference_bins import reference_bins
 from otel_ml.console.web.details._prediction_parts import ROWS_SHOWN, prediction_parts
 from otel_ml.console.web.pages import _prediction_list
 from otel_ml.console.web.pages._requests import trace_parts

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.datastructures import QueryParams
 
 from otel_ml.console.storage._queries import moment
-from otel_ml.console.storage._trace_detail import trace_detail
+from otel_ml.console.storage.details._trace_detail import trace_detail
 from otel_ml.console.storage.lists import _request_list
 from otel_ml.console.storage.lists._request_list import RequestFilter
 from otel_ml.console.web import _parameters

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse
 
 from otel_ml.console.storage import _models, _prediction_detail
-from otel_ml.console.storage._trace_detail import trace_detail
+from otel_ml.console.storage.details._trace_detail import trace_detail
 from otel_ml.console.web import _query_parameters
 from otel_ml.console.web._formats import path
 

@@ -1,0 +1,1 @@
+"""One record with all that belongs to it."""
