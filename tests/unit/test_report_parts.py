@@ -1,0 +1,75 @@
+"""What a report judges and draws by itself."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from otel_ml._report import AccuracyPeriod, BinBar, FeatureRow, FigureRow, FigureTable, Timeline, WindowReport, page
+
+
+@pytest.mark.parametrize(
+    ("name", "interval", "training", "is_worse"),
+    [
+        ("accuracy", (0.7, 0.8), 0.9, True),
+        ("accuracy", (0.7, 0.95), 0.9, False),
+        ("accuracy", (0.92, 0.95), 0.9, False),
+        ("mae", (1.1, 1.2), 1.0, True),
+        ("mae", (0.7, 0.8), 1.0, False),
+        ("bias", (1.1, 1.2), 0.0, False),
+        ("accuracy", None, 0.9, False),
+        ("accuracy", (0.7, 0.8), None, False),
+    ],
+)
+def test_a_figure_is_worse_if_its_interval_is(
+    name: str, interval: tuple[float, float] | None, training: float | None, is_worse: bool
+) -> None:
+    """Beyond noise and on the wrong side, which of errors is the upper one; a bias has no side."""
+    assert FigureRow(name, 0.75, interval, training, 100).is_worse is is_worse
+
+
+def drawn(*periods: AccuracyPeriod) -> str:
+    table = FigureTable("Estimate", "", "Predictions", (), Timeline("begin", "end", periods, 0.95))
+    return page(WindowReport("Report", (), figures=(table,)))
+
+
+def test_the_estimate_has_gaps_where_there_were_no_predictions() -> None:
+    """Each run of periods has a band of its own; labels are dots in the middle of their period."""
+    known = AccuracyPeriod(0.9, (0.85, 0.95), None)
+    found = drawn(known, known, AccuracyPeriod(None, None, 0.5), known)
+
+    assert re.findall(r'<polyline class="stroke" points="(.*?)"', found) == [
+        "0.0,30.0 180.0,30.0 180.0,30.0 360.0,30.0",
+        "540.0,30.0 720.0,30.0",
+    ]
+    assert re.findall(r'<circle class="dot" cx="(.*?)" cy="(.*?)"', found) == [("450.0", "150.0")]
+    assert ">50 %<" in found
+
+
+def test_without_estimates_and_labels_nothing_is_drawn() -> None:
+    """An empty chart would look like an accuracy of 0."""
+    assert "<svg" not in drawn(AccuracyPeriod(None, None, None))
+
+
+def test_of_many_bins_those_that_moved_most_are_drawn_in_order() -> None:
+    """A sentence says how many are not; a feature without values has no chart."""
+    bars = tuple(BinBar(f"b{place}", 0.1 if place % 2 else 0.05, 0.05) for place in range(20))
+    row = FeatureRow("age", "drifted", ("drifted",), ("up",), bars, 0.3, 0.1, 1000, None)
+    card = page(WindowReport("Report", (), (row,))).partition("<h3>age")[2].partition("</section>")[0]
+
+    assert re.findall("<title>(.*?)</title>", card) == ["b0", "b1", "b2", "b3", *(f"b{n}" for n in range(5, 20, 2))]
+    assert "8 more bins moved less." in card
+
+
+def test_a_feature_of_two_versions_has_one_card() -> None:
+    """The most severe comes first; the others are named."""
+    rows = tuple(
+        FeatureRow("age", "drifted", ("drifted",), (), (), psi, 0.1, 0, None, version)
+        for psi, version in ((0.5, "1"), (0.3, "2 (canary)"))
+    )
+    found = page(WindowReport("Report", (), rows))
+
+    assert found.count("<h3>age") == 1
+    assert "<li>also in 2 (canary)</li>" in found
+    assert "1 of 1 features changed: age" in found
