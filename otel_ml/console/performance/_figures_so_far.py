@@ -78,7 +78,7 @@ def so_far(counts: Counts) -> SoFar:
     """Returns all figures that the labels of a model give."""
     outcomes = counts.sums(semconv.EVAL_OUTCOMES, semconv.EVAL_PREDICTED, semconv.EVAL_ACTUAL)
     rows = counts.total(semconv.EVAL_PREDICTIONS)
-    scores = _scores(counts)
+    scores = class_scores(counts)
     figures = {**_classes(outcomes, list(scores)), **_of_scores(scores), **_means(counts, rows)}
     return SoFar({**figures, **_errors(counts, rows)}, max(sum(outcomes.values()), rows))
 
@@ -116,7 +116,7 @@ def _classes(outcomes: _Outcomes, scored: list[str]) -> dict[str, Estimate]:
     return found
 
 
-class _Scores(NamedTuple):
+class ClassScores(NamedTuple):
     """Labelled predictions in each bin of the probability of one class."""
 
     positives: list[float]
@@ -124,11 +124,12 @@ class _Scores(NamedTuple):
     score_sums: list[float]
 
 
-def _scores(counts: Counts) -> dict[str, _Scores]:
+def class_scores(counts: Counts) -> dict[str, ClassScores]:
+    """Returns the scores of each class that has some."""
     cells = counts.sums(semconv.EVAL_SCORE_BIN_COUNT, semconv.EVAL_CLASS, semconv.EVAL_IS_ACTUAL, semconv.EVAL_BIN)
     sums = counts.sums(semconv.EVAL_SCORE_SUM, semconv.EVAL_CLASS, semconv.EVAL_BIN)
     return {
-        name: _Scores(
+        name: ClassScores(
             [cells.get((name, "true", label), 0.0) for label in SCORE_LABELS],
             [cells.get((name, "false", label), 0.0) for label in SCORE_LABELS],
             [sums.get((name, label), 0.0) for label in SCORE_LABELS],
@@ -137,7 +138,7 @@ def _scores(counts: Counts) -> dict[str, _Scores]:
     }
 
 
-def _of_scores(scores: dict[str, _Scores]) -> dict[str, Estimate]:
+def _of_scores(scores: dict[str, ClassScores]) -> dict[str, Estimate]:
     """Returns the figures of the scores: of the positive class, or the mean over the classes."""
     areas = [binned_auc(each.positives, each.negatives) for each in scores.values()]
     area, interval = mean(areas), None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
-from otel_ml.console.performance import _estimated, _figures_so_far, _segments, _versions
+from otel_ml.console.performance import _distributions, _estimated, _figures_so_far, _segments, _versions
 from otel_ml.console.performance._counts import Counts, by_identity, by_period
 from otel_ml.console.storage._metric_points import Span, extent, increases, latest
 from otel_ml.console.storage._queries import moment
@@ -50,6 +50,9 @@ def _version(counts: Counts, periods: list[Counts]) -> dict[str, Any]:
     rows = max(counts.gauges(semconv.EVAL_REFERENCE_SIZE, "").values(), default=0.0)
     return {
         "figures": found.rows(reference),
+        "confusion": _distributions.confusion(counts),
+        "calibration": _distributions.calibration(_figures_so_far.class_scores(counts)),
+        "errors": _distributions.errors(counts),
         "estimate": _estimated.estimated(counts, found, reference, rows),
         "periods": _estimated.over_time(periods, rows),
         "segments": _segments.segment_rows(counts),

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from otel_ml.console.storage import _models
 from otel_ml.console.web import _assets, _formats, _query_parameters
+from otel_ml.console.web._bins import bin_text
 from otel_ml.console.web._query_parameters import BadParameterError
 from otel_ml.console.web._view import NAMES, RANGES, PageView, view
 
@@ -60,7 +61,7 @@ class Frame:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= _formats.FILTERS
+        self._templates.filters |= _formats.FILTERS | {"bin": bin_text}
         self._templates.globals |= {
             "static": self.static,
             "has_library": _assets.LIBRARY.is_file(),

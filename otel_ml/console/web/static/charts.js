@@ -24,6 +24,7 @@ function read(figure) {
   return {
     title: figure.querySelector("figcaption h2, figcaption h3").textContent.trim(),
     unit: figure.dataset.unit,
+    low: Number(figure.dataset.low || 0),
     from: Number(figure.dataset.from),
     to: Number(figure.dataset.to),
     first: first.textContent.trim(),

@@ -71,8 +71,8 @@ function shareScale(series) {
 function valueAxis(table, colour) {
   return {
     type: "value",
-    min: 0,
-    ...(table.unit === "share" ? shareScale(table.series) : { max: null, interval: null }),
+    min: table.low,
+    ...(table.unit === "share" && !table.low ? shareScale(table.series) : { max: table.low ? 1 : null, interval: null }),
     splitNumber: 3,
     axisLabel: { color: colour.quiet, formatter: (value) => format(value, table.unit) },
     splitLine: { lineStyle: { color: colour.line } },
@@ -103,15 +103,32 @@ function marks(table, colour) {
   };
 }
 
-function points(values, keys) {
+function points(values, keys, isAlways) {
   // a point without neighbours has no line to show it
   return values.map((value, at) => ({
     value: [keys[at], value],
-    symbol: (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null ? "circle" : "none",
+    symbol: isAlways || (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null ? "circle" : "none",
   }));
 }
 
+// The interval of a line: an area from `low` to `high`, which stands on a line that is not seen.
+function band(series, table, colour) {
+  const low = table.series.find(({ draw }) => draw === "low").values;
+  const isHigh = series.draw === "high";
+  return {
+    name: series.name,
+    type: "line",
+    stack: "band",
+    data: table.keys.map((key, at) => [key, isHigh && series.values[at] !== null ? series.values[at] - low[at] : series.values[at], series.values[at]]),
+    symbol: "none",
+    lineStyle: { opacity: 0 },
+    areaStyle: isHigh ? { color: colour[series.tone], opacity: 0.16 } : undefined,
+    emphasis: { disabled: true },
+  };
+}
+
 function line(series, at, table, colour) {
+  if (series.draw === "low" || series.draw === "high") return band(series, table, colour);
   const stroke = colour[series.tone];
   const isBar = series.draw === "bar" || series.draw === "stack";
   return {
@@ -120,9 +137,9 @@ function line(series, at, table, colour) {
     stack: series.draw.startsWith("stack") ? "all" : undefined,
     barCategoryGap: "15%",
     barMaxWidth: 14,
-    data: isBar ? table.keys.map((key, place) => [key, series.values[place]]) : points(series.values, table.keys),
-    symbolSize: 5,
-    lineStyle: { width: 1.75, color: stroke, type: DASHES[at % DASHES.length] },
+    data: isBar ? table.keys.map((key, place) => [key, series.values[place]]) : points(series.values, table.keys, series.draw === "point"),
+    symbolSize: 6,
+    lineStyle: { width: 1.75, color: stroke, type: DASHES[at % DASHES.length], opacity: series.draw === "point" ? 0 : 1 },
     itemStyle: { color: stroke, decal: isBar ? DECALS[at % DECALS.length] : undefined },
     areaStyle: series.draw.endsWith("area") ? { color: stroke, opacity: 0.16 } : undefined,
     emphasis: { disabled: true },
@@ -137,7 +154,7 @@ export function overTime(table, colour) {
       local(found[0].axisValue ?? found[0].value[0]),
       found.filter(({ value }) => value[1] !== null).map(({ seriesIndex, value }) => {
         const { name, tone } = table.series[seriesIndex];
-        return [name, format(value[1], table.unit), tone];
+        return [name, format(value[2] ?? value[1], table.unit), tone];
       }),
     );
   return {

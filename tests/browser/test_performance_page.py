@@ -1,0 +1,60 @@
+"""The page of performance in a real browser: from a wrong cell of the matrix to its predictions."""
+
+from __future__ import annotations
+
+import pytest
+from console_feed import NOW, logs, metrics, prediction
+from console_server import running
+from pages_feed import feed_pages
+from performance_feed import estimates, outcomes, scores
+from playwright.sync_api import expect
+
+from otel_ml.console._options import Options
+
+SECOND = 10**9
+
+
+@pytest.fixture(scope="module")
+def filled():
+    """A console with labels, scores and estimates of a model."""
+    with running(Options()) as started:
+        feed_pages(started)
+        started.feed(
+            metrics(*outcomes(at=NOW - 90 * SECOND, start=NOW - 100 * SECOND), instance="two"),
+            metrics(*estimates(at=NOW - 90 * SECOND, start=NOW - 100 * SECOND), instance="two"),
+            metrics(*scores([9] * 50, [7] * 50)),
+            logs(prediction("extra", at=NOW)),
+        )
+        yield started
+
+
+def test_from_a_wrong_cell_to_its_predictions(filled, open_page, axe):
+    """The charts are drawn from their tables, and a cell of the matrix is a link to what it counts."""
+    page = open_page()
+    reported = []
+    page.on("console", lambda message: reported.append(message.text))
+    page.goto(f"{filled.address}/performance?model=fraud&range=3d")
+    expect(page.locator("figure[data-drawn]")).to_have_count(2)
+    assert page.locator("figure h2").all_inner_texts() == ["Accuracy over time", "Calibration"]
+    figure = page.locator("figure").first
+    box = figure.locator(".plot").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.95, box["y"] + 40)
+    assert axe(page) == []
+    wrong = page.locator("table.matrix tbody tr").nth(1).locator("td a").first
+    expect(wrong).to_have_text("165")
+    wrong.click()
+    page.wait_for_url("**/predictions?**class=0&label=1**")
+    assert reported == []
+
+
+@pytest.mark.parametrize(("width", "colours"), [(390, "dark"), (768, "light")])
+def test_it_is_readable_on_a_phone_and_without_scripts(filled, open_page, axe, width, colours):
+    """Nothing is cut off, and contrast holds in both colour schemes."""
+    page = open_page(viewport={"width": width, "height": 844}, color_scheme=colours, java_script_enabled=width == 390)
+    page.goto(f"{filled.address}/performance?model=fraud&range=3d")
+    expect(page.locator(".matrix")).to_contain_text("Recall")
+    if width == 390:
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert axe(page) == []
+    else:
+        expect(page.locator("figure table").first).to_be_visible()
