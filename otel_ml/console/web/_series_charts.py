@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from otel_ml.console.storage._charts import ChartFilter, charts
 from otel_ml.console.storage._metric_names import interval_ns, plain
 from otel_ml.console.storage._time_range import TimeRange
-from otel_ml.console.web._model_charts import Table
 from otel_ml.console.web._view import STEPS
+from otel_ml.console.web.charts._model_charts import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

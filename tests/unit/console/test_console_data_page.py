@@ -17,9 +17,9 @@ from otel_ml.console.storage._feature_verdicts import features, features_with_bi
 from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.storage._segment_shares import segment_shares
 from otel_ml.console.storage._store import Database
-from otel_ml.console.web._bins import bin_link, bin_text
-from otel_ml.console.web._data_charts import changed_bins
 from otel_ml.console.web._view import PageView, TimeRange
+from otel_ml.console.web.charts._bins import bin_link, bin_text
+from otel_ml.console.web.charts._data_charts import changed_bins
 
 MINUTE = 60 * 10**9
 RANGES = ("00 (-inf, 20)", "01 [20, 40)", "02 [40, inf)")

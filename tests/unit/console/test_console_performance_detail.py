@@ -17,8 +17,8 @@ from otel_ml.console.performance._counts import by_identity
 from otel_ml.console.performance._distributions import calibration, confusion, errors
 from otel_ml.console.performance._figures_so_far import ClassScores
 from otel_ml.console.storage._metric_points import Point
-from otel_ml.console.web._model_charts import Table
-from otel_ml.console.web._performance_charts import accuracy_table, lag_text, matrix, scale_start
+from otel_ml.console.web.charts._model_charts import Table
+from otel_ml.console.web.charts._performance_charts import accuracy_table, lag_text, matrix, scale_start
 
 SECOND = 10**9
 HOUR = 3600 * SECOND

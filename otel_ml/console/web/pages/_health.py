@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.console._options import MEMORY
 from otel_ml.console.storage import _health, _senders
-from otel_ml.console.web._model_charts import Table
-from otel_ml.console.web._model_charts import step_keys as keys
+from otel_ml.console.web.charts._model_charts import Table
+from otel_ml.console.web.charts._model_charts import step_keys as keys
 from otel_ml.console.web.pages._predictions import address
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from otel_ml.console.storage.lists._log_list import LogFilter
 from otel_ml.console.web import _parameters
 from otel_ml.console.web._frame import PLACE
 from otel_ml.console.web._list_address import ListAddress
-from otel_ml.console.web._model_charts import step_table
 from otel_ml.console.web._operations import LOG_FILTER
+from otel_ml.console.web.charts._model_charts import step_table
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from otel_ml.console.performance._counts import ModelVersion
 from otel_ml.console.performance._summary import summaries
 from otel_ml.console.storage import _counted, _feature_verdicts, _traffic
-from otel_ml.console.web._model_charts import (
+from otel_ml.console.web.charts._model_charts import (
     classes_table,
     heat_table,
     rate_table,
@@ -15,7 +15,7 @@ from otel_ml.console.web._model_charts import (
     step_table,
     version_table,
 )
-from otel_ml.console.web._model_events import events, period_edges
+from otel_ml.console.web.charts._model_events import events, period_edges
 from otel_ml.console.web.pages._overview import verdicts
 
 if TYPE_CHECKING:

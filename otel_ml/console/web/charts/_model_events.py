@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml._verdicts import OK
 from otel_ml.console.web._formats import feature
-from otel_ml.console.web._model_charts import version_name
+from otel_ml.console.web.charts._model_charts import version_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
 from otel_ml.console.web._formats import figure, seconds
-from otel_ml.console.web._model_charts import Table
+from otel_ml.console.web.charts._model_charts import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
