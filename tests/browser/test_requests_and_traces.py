@@ -159,6 +159,7 @@ def test_a_span_shows_its_details(visit):
     details = page.locator("details[open] .details")
     expect(details).to_contain_text("status error")
     expect(details).to_contain_text("ml.model.name")
+    expect(page.locator(".strip")).to_contain_text("2 failed")
     expect(details.locator("h3")).to_have_text("Event exception after 1 ms")
     page.goto(page.url.partition("/traces")[0] + f"/traces/{LARGE}?span=" + "e0" * 8)
     expect(page.locator("details[open] summary .name")).to_contain_text("chunk")
