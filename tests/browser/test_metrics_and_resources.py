@@ -1,8 +1,9 @@
-"""Metrics in a real browser: every one that arrived, its series over time, labels as filters."""
+"""Metrics and resources in a real browser: series over time, labels as filters, machines beside the traffic."""
 
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from console_feed import NOW, counter, metrics, pairs
@@ -96,7 +97,7 @@ def expect_series(page, *found):
 
 def test_from_all_metrics_to_one_series(visit):
     """The list leads to a metric, its labels are filters in the address, and a series leads to itself alone."""
-    page = visit("/metrics?range=15m")
+    page = visit("/metrics?range=1h")
     page.get_by_label("Name has").fill("SHOP")
     page.keyboard.press("Enter")
     page.wait_for_url("**text=SHOP**")
@@ -119,7 +120,7 @@ def test_from_all_metrics_to_one_series(visit):
 
 def test_each_kind_has_its_chart(visit):
     """A counter is a rate, a gauge its value in fitting units, and a histogram has percentiles and a rate."""
-    page = visit("/metrics?range=15m&name=shop.cache")
+    page = visit("/metrics?range=1h&name=shop.cache")
     expect_series(page, ("all", "3 MiB"))
     page.goto(page.url.replace("shop.cache", "shop.duration"))
     expect(page.locator("figure[data-drawn] h2")).to_have_text(["Percentiles", "Rate"])
@@ -129,11 +130,27 @@ def test_each_kind_has_its_chart(visit):
     expect(page.locator(".empty")).to_contain_text("No two points of nothing")
 
 
+def test_resources_stand_on_the_axis_of_the_traffic(visit):
+    """All charts have the same time axis; interfaces are added up, and what is idle is not drawn."""
+    page = visit("/resources?range=1h")
+    expect(page.locator("figure[data-drawn] h2")).to_have_text(["Traffic", "CPU of the machine", "Network"])
+    axes = page.locator("figure").evaluate_all("all => all.map(each => each.dataset.from + '-' + each.dataset.to)")
+    assert len(set(axes)) == 1
+    cpu, network = (page.locator("figure", has=page.locator(f"h2:text-is('{title}')")) for title in (
+        "CPU of the machine", "Network",
+    ))  # fmt: skip
+    assert cpu.locator("th").all_text_contents() == ["Time", "user"]
+    assert "25.0 %" in cpu.locator("td:last-child").all_text_contents()
+    assert network.locator("th").all_text_contents() == ["Time", "receive"]
+    assert "4 KiB" in network.locator("td:last-child").all_text_contents()
+
+
 def test_a_line_has_no_gaps_where_points_are_far_apart(console, open_page):
     """The steps of a chart are longer than the points are apart, so each before the newest has a value."""
+    now = time.time_ns()
     console.feed(
         *(metrics(Metric(name="slow", gauge=Gauge(data_points=[
-            NumberDataPoint(time_unix_nano=NOW - turn * 60 * SECOND, as_double=turn)
+            NumberDataPoint(time_unix_nano=now - turn * 60 * SECOND, as_double=turn)
         ]))) for turn in range(10))
     )  # fmt: skip
     page = open_page(java_script_enabled=False)
@@ -143,7 +160,7 @@ def test_a_line_has_no_gaps_where_points_are_far_apart(console, open_page):
     assert 2 <= len(cells) <= 3
 
 
-PAGES = ("/metrics?range=15m", "/metrics?range=15m&name=shop.orders")
+PAGES = ("/metrics?range=1h", "/resources?range=1h", "/metrics?range=1h&name=shop.orders")
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -165,3 +182,5 @@ def test_an_empty_console_says_what_to_do(console, open_page):
     page = open_page()
     page.goto(f"{console.address}/metrics")
     expect(page.locator(".empty pre")).to_have_text(re.compile("OTEL_EXPORTER_OTLP_ENDPOINT="))
+    page.goto(f"{console.address}/resources")
+    expect(page.locator(".empty pre")).to_have_text("otel-ml sampler")

@@ -39,6 +39,7 @@ class ChartFilter:
     since_ns: int | None = None
     until_ns: int | None = None
     steps: int = 120
+    limit: int = SERIES_LIMIT
 
     def conditions(self) -> Conditions:
         """The SQL condition on the series."""
@@ -66,7 +67,7 @@ def charts(cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter) -> dict[str, 
         levels[row["series"]].append(row)
     times = [since + step * index for index in range(-(-(until - since) // step))]
     metrics: dict[str, dict[str, Any]] = {}
-    for rows in list(levels.values())[:SERIES_LIMIT]:
+    for rows in list(levels.values())[: wanted.limit]:
         first = rows[0]
         metric = {"name": first["name"], "kind": first["kind"], "unit": first["unit"], "series": []}
         metrics.setdefault(first["name"], metric)["series"].append(_series(rows, len(times), since - step))
@@ -74,7 +75,7 @@ def charts(cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter) -> dict[str, 
         "times": [moment(time_ns) for time_ns in times],
         "step": step / _SECOND,
         "metrics": list(metrics.values()),
-        "series_omitted": max(0, len(levels) - SERIES_LIMIT),
+        "series_omitted": max(0, len(levels) - wanted.limit),
     }
 
 

@@ -101,6 +101,11 @@ def exact(given: float | None, unit: str) -> Markup:
     return Markup('<data value="{0}" title="{0}{1}">{2}</data>').format(f"{given:.6g}", after, rounded(given))
 
 
+def rounded(given: float, unit: str) -> str | None:
+    """A rounded number."""
+    return _UNITS[unit][0](given)
+
+
 def moment(given: str | None, *, ago: bool = False) -> Markup:
     """A moment in UTC; the script shows it in local time, or how long ago it was."""
     if given is None:
@@ -161,10 +166,10 @@ FILTERS: Final = {
     "figure": figure,
     "score": score,
     "share": share,
-    "size": size,
     "value": value,
     "long": long,
     "exact": exact,
+    "rounded": rounded,
     "moment": moment,
     "after": after,
     "bin": bin_name,

@@ -37,6 +37,7 @@ PAGES: Final = {
     "/requests": "Requests",
     "/logs": "Logs",
     "/metrics": "Metrics",
+    "/resources": "Resources",
     "/health": "Health",
 }
 """The pages that the navigation leads to."""

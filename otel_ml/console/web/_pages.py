@@ -16,6 +16,7 @@ from otel_ml.console.web.pages import (
     _predictions,
     _report,
     _requests,
+    _resources,
     _search,
 )
 
@@ -27,7 +28,19 @@ if TYPE_CHECKING:
     from otel_ml.console.web._frame import Frame
 
 
-_PAGES: Final = (_overview, _model, _data, _performance, _predictions, _report, _requests, _logs, _metrics, _search)
+_PAGES: Final = (
+    _overview,
+    _model,
+    _data,
+    _performance,
+    _predictions,
+    _report,
+    _requests,
+    _logs,
+    _metrics,
+    _resources,
+    _search,
+)
 
 
 def routes(frame: Frame, ingest: IngestQueue, options: Options) -> list[BaseRoute]:

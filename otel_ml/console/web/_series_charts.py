@@ -56,9 +56,9 @@ def over_time(cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter, window: Ti
     )
 
 
-def table(times: Sequence[str], lines: Iterable[Line]) -> Table:
+def table(times: Sequence[str], lines: Iterable[Line], most: int = SHOWN) -> Table:
     """Returns the largest series as columns."""
-    shown = sorted((line for line in lines if line.latest is not None), key=lambda line: -line.mean)[:SHOWN]
+    shown = sorted((line for line in lines if line.latest is not None), key=lambda line: -line.mean)[:most]
     keys = [f"{time[:19]}Z" for time in times]
     return Table(
         [line.name for line in shown], [(key, [line.values[at] for line in shown]) for at, key in enumerate(keys)]

@@ -68,11 +68,26 @@ function shareScale(series) {
   return most ? { max: null, interval: null } : { max: 0.1, interval: 0.05 };
 }
 
+// Bytes have round numbers of KiB, MiB or GiB.
+function byteScale(series) {
+  const most = Math.max(1, ...series.flatMap(({ values }) => values));
+  const factor = 1024 ** Math.floor(Math.log2(most) / 10);
+  const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500];
+  const interval = (steps.find((step) => step * factor * 4 >= most) ?? 500) * factor;
+  return { max: Math.ceil(most / interval) * interval, interval };
+}
+
+function scale({ unit, series, low }) {
+  if (unit === "share") return low ? { max: 1, interval: null } : shareScale(series);
+  if (unit === "bytes") return byteScale(series);
+  return { max: low ? 1 : null, interval: null };
+}
+
 function valueAxis(table, colour) {
   return {
     type: "value",
     min: table.low,
-    ...(table.unit === "share" && !table.low ? shareScale(table.series) : { max: table.low ? 1 : null, interval: null }),
+    ...scale(table),
     splitNumber: 3,
     axisLabel: { color: colour.quiet, formatter: (value) => format(value, table.unit) },
     splitLine: { lineStyle: { color: colour.line } },
