@@ -133,7 +133,7 @@ def test_the_list_has_one_row_a_feature(console):
     some += counts("age", dict(zip(RANGES, (700, 110, 110), strict=True)), identity=CANARY)
     console.feed(metrics(*some), logs(prediction(features={"age": 7}, at=NOW)))
     page = console.send("/data?model=fraud&range=1h").body.decode()
-    rows = re.findall(r"<tr>\s*<td>.*?</tr>", page, re.DOTALL)
+    rows = re.findall(r"<tr>\s*<td class=.name.>.*?</tr>", page, re.DOTALL)
     assert len(rows) == 2
     assert ("drifted" in rows[0], "2.0.0" in rows[0], "and 1 more" in rows[0]) == (True, True, True)
     assert "below 20: " in rows[0]
