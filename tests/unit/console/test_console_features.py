@@ -120,7 +120,7 @@ def test_the_page_shows_the_verdict(console, profile):
     console.feed(metrics(*messages(exported(profile, CHANGES["dropped"](draw(2)), "a/b"))))
     page = console.send("/data?model=a%2Fb&range=3d").body.decode()
     assert page.index(">absent</span>") < page.index(">ok</span>")
-    assert "100.0 % " in page
+    assert "100.0 %" in page
     assert "A model with a profile exports one" in console.send("/data?model=other").body.decode()
 
 
