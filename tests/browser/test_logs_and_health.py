@@ -114,6 +114,13 @@ def test_one_record_is_shown_in_full_and_leads_to_its_trace(visit):
     expect(panel.locator("a[href='/predictions/p-1']")).to_be_visible()
 
 
+def test_the_lines_of_a_trace_have_an_address(visit):
+    """A trace id in the address shows its lines and stands in the form as a filter: microsoft/aspire#5438."""
+    page = visit(f"/logs?range=1h&level=warn&trace_id={TRACE}")
+    assert texts(page) == ["prediction failed", "feature store is slow"]
+    expect(page.locator(".fields input[name=trace_id]")).to_have_value(TRACE)
+
+
 def test_a_model_has_the_lines_of_its_services(visit):
     """With a model in the bar the list has the lines of the services that predict with it."""
     page = visit("/logs?range=1h&model=fraud")

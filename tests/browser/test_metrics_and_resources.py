@@ -146,7 +146,7 @@ def test_resources_stand_on_the_axis_of_the_traffic(visit):
 
 
 def test_a_line_has_no_gaps_where_points_are_far_apart(console, open_page):
-    """The steps of a chart are longer than the points are apart, so each before the newest has a value."""
+    """The steps of a chart are longer than the points are apart, so each before the newest has a value: elastic/kibana#41907."""
     now = time.time_ns()
     console.feed(
         *(metrics(Metric(name="slow", gauge=Gauge(data_points=[

@@ -7,7 +7,7 @@ import re
 import pytest
 from console_feed import NOW, SPAN, TRACE, batch, label, logs, prediction, span, traces
 
-from otel_ml.console.web._formats import figure, score, seconds, share, value
+from otel_ml.console.web._formats import figure, score, seconds, share, size, value
 from otel_ml.console.web.details._waterfall import DEPTH_MAX, waterfall
 
 
@@ -127,3 +127,12 @@ def test_control_characters_are_replaced(console):
         assert "a\ufffd[31mb\ufffdc" in body
         assert "\x1b" not in body
     assert console.get(f"/api/traces/{TRACE}")["truncated"] is False
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [(None, None), (0, "0 B"), (999, "999 B"), (1023, "1023 B"), (3 * 2**20, "3 MiB"), (1000 * 2**20, "1,000 MiB")],
+)
+def test_bytes_have_a_fitting_unit(given, shown):
+    """Bytes are counted in powers of 1,024, with three figures."""
+    assert size(given) == shown

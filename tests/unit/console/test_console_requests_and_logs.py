@@ -160,3 +160,12 @@ def test_a_sender_says_what_became_of_its_records(console):
     assert (newest["instance"], newest["signals"]["traces"]["produced"]) == ("two", 1)
     console.feed(logs(prediction()))
     assert len(console.get("/api/senders")["senders"]) == 2
+
+
+def test_lines_of_a_model_are_those_of_its_services(console):
+    """A model chooses the lines of the services that predict with it, also those without a trace."""
+    console.feed(
+        logs(record("loading the model", trace="", own=""), prediction()), logs(record("cart is empty"), service="shop")
+    )
+    found = console.get("/api/logs?kind=line&model=fraud")["logs"]
+    assert [row["body"] for row in found] == ["loading the model"]
