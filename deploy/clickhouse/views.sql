@@ -11,6 +11,9 @@
 -- store in SQLite or PostgreSQL. Class texts are canonical, as the service wrote them.
 
 CREATE OR REPLACE VIEW otel_ml_prediction_events AS
+WITH
+    -- NaN and infinities are no numbers.
+    (text -> if(isFinite(toFloat64OrNull(text)), toFloat64OrNull(text), NULL)) AS to_number
 SELECT
     if(is_row, JSONExtractString(row, 'id'), LogAttributes['ml.prediction.id']) AS id,
     LogAttributes['ml.model.name'] AS model,
@@ -26,9 +29,9 @@ SELECT
         is_row AND startsWith(given, '['),
             concat('[', arrayStringConcat(arrayMap(item -> toJSONString(item), JSONExtract(given, 'Array(String)')), ', '), ']'),
         NULL) AS predicted,
-    toFloat64OrNull(if(is_row, given, LogAttributes['ml.prediction.value'])) AS value,
-    toFloat64OrNull(if(is_row, JSONExtractRaw(row, 'score'), LogAttributes['ml.prediction.score'])) AS score,
-    toFloat64OrNull(LogAttributes['ml.prediction.duration']) AS duration,
+    to_number(if(is_row, given, LogAttributes['ml.prediction.value'])) AS value,
+    to_number(if(is_row, JSONExtractRaw(row, 'score'), LogAttributes['ml.prediction.score'])) AS score,
+    to_number(LogAttributes['ml.prediction.duration']) AS duration,
     TraceId AS trace_id,
     SpanId AS span_id,
     bitAnd(TraceFlags, 1) = 1 AS sampled,
@@ -75,15 +78,21 @@ FROM (SELECT *, (time, span_id) AS place FROM otel_ml_prediction_events)
 GROUP BY id, model, version, role;
 
 CREATE OR REPLACE VIEW otel_ml_label_events AS
+WITH
+    -- A number as people write it, such as 12.50 or +1e3, and neither .5 nor inf.
+    (text -> if(
+        match(text, '^[-+]?[0-9]{1,40}([.][0-9]{0,40})?([eE][-+]?[0-9]{1,3})?$') AND isFinite(toFloat64OrNull(text)),
+        toFloat64OrNull(text), NULL)) AS to_number
 SELECT
     LogAttributes['ml.prediction.id'] AS id,
     LogAttributes['ml.model.name'] AS model,
     LogAttributes['ml.model.version'] AS version,
     LogAttributes['ml.model.role'] AS role,
     Timestamp AS time,
-    LogAttributes['ml.label.value'] AS text,
+    -- Blanks around a label are not part of it.
+    replaceRegexpAll(LogAttributes['ml.label.value'], '^\\s+|\\s+$', '') AS text,
     -- The body has a number with all of its digits.
-    coalesce(toFloat64OrNull(JSONExtractRaw(Body, 'label')), toFloat64OrNull(text)) AS amount
+    coalesce(to_number(JSONExtractRaw(Body, 'label')), to_number(text)) AS amount
 FROM otel_logs
 WHERE EventName = 'ml.label' AND position(id, '****') = 0;
 
@@ -115,16 +124,22 @@ GROUP BY id, model, version, role;
 -- the mean over the classes.
 CREATE OR REPLACE VIEW otel_ml_figures AS
 WITH
+    -- Seven significant digits, and a whole number as its digits.
+    (number -> if(number = trunc(number), number, toFloat64(printf('%.6e', number)))) AS shorten,
+    (number -> if(number = trunc(number), toDecimalString(number, 0), toString(number))) AS digits,
     -- The one rule of equality: a number and a boolean mean the same in any spelling. See otel_ml/quality/README.md.
     (text -> multiIf(
         text IS NULL, NULL,
         text IN ('True', 'true', 'TRUE'), '1',
         text IN ('False', 'false', 'FALSE'), '0',
-        startsWith(text, '['), toJSONString(arraySort(JSONExtract(assumeNotNull(text), 'Array(String)'))),
-        match(text, '^-?(0|[1-9][0-9]{0,15})([.]0+)?$'), splitByChar('.', assumeNotNull(text))[1],
-        match(text, '^-?(0|[1-9][0-9]{0,15})[.][0-9]{1,20}$'),
-            toString(round(toFloat64(text), 6 - toInt32(floor(log10(abs(toFloat64(text))))))),
+        match(text, '^[-+]?0([.]0{1,20})?$'), '0',
+        match(text, '^[-+]?[1-9][0-9]{0,15}([.]0{1,20})?$'), extract(assumeNotNull(text), '-?[0-9]+'),
+        match(text, '^[-+]?(0|[1-9][0-9]{0,15})([.][0-9]{1,20})?([eE][-+][0-9]{2,3})?$')
+            AND abs(toFloat64OrZero(assumeNotNull(text))) < 1e60,
+            digits(shorten(toFloat64OrZero(assumeNotNull(text)))),
         text)) AS canonical,
+    (text -> if(text IS NULL, NULL,
+        toJSONString(arraySort(arrayDistinct(JSONExtract(assumeNotNull(text), 'Array(String)')))))) AS as_set,
     rows AS (
         SELECT
             toDateTime({start:DateTime}) + toIntervalSecond(
@@ -135,11 +150,12 @@ WITH
             if({segment:String} = '', '', JSONExtractString(segments, {segment:String})) AS segment,
             task,
             l.label IS NOT NULL AS is_labelled,
-            canonical(p.predicted) AS predicted,
-            canonical(l.label) AS label,
+            if(task = 'multilabel', as_set(p.predicted), canonical(p.predicted)) AS predicted,
+            if(task = 'multilabel', as_set(l.label), canonical(l.label)) AS label,
             canonical(p.positive) AS positive,
             if(is_labelled AND task != 'multiclass', p.score, NULL) AS probability,
-            if(task = 'regression', p.value - l.number, NULL) AS error
+            -- A larger error would hide all others.
+            if(task = 'regression' AND abs(p.value - l.number) <= 1e70, p.value - l.number, NULL) AS error
         FROM otel_ml_predictions AS p
         LEFT JOIN otel_ml_labels AS l ON p.id = l.id AND p.model = l.model AND p.version = l.version AND p.role = l.role
         WHERE predicted_at >= toUInt32({start:DateTime}) AND predicted_at < toUInt32({end:DateTime})

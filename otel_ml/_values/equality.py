@@ -88,16 +88,28 @@ def respell(text: str, like: str) -> str:
     Like ``0``, ``True`` is ``1`` and ``2.0`` is ``2``. Like ``False``, ``1`` is ``True``. Like ``1.0``, ``2`` is
     ``2.0``.
     """
-    if find_equal(text, (like,)) is not None:
+    plain = _plain(text)
+    if text == like or plain == _plain(like):
         return like
+    if _read_number(like) is not None:
+        is_whole = plain.removeprefix("-").isdecimal() and _read_number(plain) == plain
+        return f"{plain}.0" if like.endswith(".0") and is_whole else plain
+    words = next((group for group in _BOOLEANS if like in group), None)
+    if words is None:
+        return text
+    truth = next((group for group in _BOOLEANS if plain in group), None)
+    return plain if truth is None else truth[words.index(like)]
+
+
+def _plain(text: str) -> str:
+    """Returns the one text of a number or a boolean, however it is spelled; any other text as it is."""
     truth = next((group for group in _BOOLEANS if text in group), None)
-    if _read_number(like) is None:
-        words = next((group for group in _BOOLEANS if like in group), None)
-        return text if truth is None or words is None else truth[words.index(like)]
-    number = _read_number(text if truth is None else truth[3])
+    if truth is not None:
+        return truth[3]
+    number = _read_number(text)
     if number is None:
         return text
-    return f"{number}.0" if like.endswith(".0") and "." not in number else number
+    return (class_text(float(number)) or number) if "." in number else number
 
 
 def find_spelling(texts: Iterable[str]) -> str | None:
@@ -120,7 +132,9 @@ def find_pair(names: Collection[str]) -> tuple[str, str] | None:
 def find_positive(names: Collection[str]) -> str | None:
     """Returns the positive class if all names belong to a pair such as no and yes, in the spelling of the names."""
     pair = find_pair(names)
-    return None if pair is None else respell(pair[1], min(names))
+    if pair is None:
+        return None
+    return next((name for name in names if respell(name, "0") == pair[1]), respell(pair[1], min(names)))
 
 
 def is_positive(name: str, classes: Collection[str] | None) -> bool | None:

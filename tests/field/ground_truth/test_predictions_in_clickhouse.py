@@ -119,27 +119,63 @@ def in_sql(server: Server, model: str, segment: str = "") -> list[dict[str, Any]
 
 PAIRS = {
     "booleans": ([("1", "True"), ("1", "1.0"), ("0", "false"), ("0", "1"), ("1", "true")], 0.8),
-    "numbers": ([("0.3", "0.30000001"), ("7.0", "7")], 1.0),
-    "codes": ([("01", "1"), ("a", "a")], 0.5),
+    "numbers": ([("0.3", "0.30000001"), ("7.0", "7"), ("0.7", "7.0000001e-01"), ("1e-05", "0.00001")], 1.0),
+    "written": ([("1", "+1"), ("0", "-0"), ("1", "1.000e+00"), ("0", "0.000e+00"), ("1", "-0.0"), ("1", " 1 ")], 5 / 6),
+    "words of Python": ([("True", "+1"), ("False", "0.000e+00"), ("True", "-0")], 2 / 3),
+    "predicted as written": ([("-0.0", "+0"), ("1.000e+00", "1"), ("-0", "false")], 1.0),
+    "large": ([("10000000000000000000000", "1e+22"), ("1.0", "1"), ("1e+99", "1e+99")], 1.0),
+    "intervals": ([("[0, 10)", "[10, 20)"), ("[0, 10)", "[0, 10)"), ("[10, 20]", "[20, 10]")], 1 / 3),
+    "codes": ([("01", "1"), ("a", "a"), ("1e5", "100000")], 1 / 3),
     "words": ([("no", "yes"), ("no", "no")], 0.5),
     "unrelated": ([("red", "1"), ("blue", "2")], None),
 }
 """Predicted and actual classes, and the accuracy."""
+ODD_SCORES = ("nan", "0.2", "inf", "0.2", "0.9", "-Inf", "1e999", "")
 
 
 def test_a_label_in_another_spelling_is_the_same_class(server: Server, lake: otel_ml.GroundTruth, model: str) -> None:
     """Booleans, numbers by seven digits, codes and words: SQL follows the one rule; without a common class there is no accuracy."""
+    records = []
     for name, (pairs, _) in PAIRS.items():
         for number, (predicted, actual) in enumerate(pairs):
             score = {"ml.prediction.score": str(number // 2 * 0.3 + 0.1)}  # two of each
-            insert(server, prediction(f"{model} {name}", str(number), predicted, attributes=score))
-            insert(server, label(f"{model} {name}", str(number), actual))
+            records.append(prediction(f"{model} {name}", str(number), predicted, attributes=score))
+            records.append(label(f"{model} {name}", str(number), actual))
+    insert(server, *records)
     rows = {row["model"].removeprefix(f"{model} "): row for row in in_sql(server, model)}
-    assert {name: row["accuracy"] for name, row in rows.items()} == {name: each[1] for name, each in PAIRS.items()}
+    assert {name: row["accuracy"] for name, row in rows.items()} == {
+        name: pytest.approx(each[1]) for name, each in PAIRS.items()
+    }
     for name in PAIRS:
         found = figures(lake, f"{model} {name}")
         for figure in ("accuracy", "precision", "recall", "f1", "auc", "brier_score"):
             assert rows[name][figure] == pytest.approx(found[figure]), (name, figure)
+
+
+def test_what_is_no_number_is_left_out(server: Server, lake: otel_ml.GroundTruth, model: str) -> None:
+    """NaN and infinities are neither scores nor numbers, in an event and in a row of a batch; nor is an error beyond 1e70."""
+    records = []
+    for number, score in enumerate(ODD_SCORES):
+        given = {"ml.prediction.score": score}
+        records.append(prediction(f"{model} 1", str(number), str(number % 2), attributes=given))
+        records.append(label(f"{model} 1", str(number), str(number // 2 % 2)))
+    for number, (value, actual) in enumerate([("1.5", "+2"), ("NaN", "1"), ("3", "inf"), ("1e80", "1"), ("4", ".5")]):
+        given = {"ml.model.task": "regression", "ml.prediction.value": value}
+        records.append(prediction(f"{model} 2", str(number), None, attributes=given))
+        records.append(label(f"{model} 2", str(number), actual))
+    batch = prediction(f"{model} 3", "b", None, attributes={"ml.prediction.batch.size": "2"})
+    rows = (
+        '{"rows": [{"id": "b.0", "prediction": "1", "score": "NaN"}, {"id": "b.1", "prediction": "0", "score": 0.2}]}'
+    )
+    records += [{**batch, "Body": rows}, label(f"{model} 3", "b.0", "1"), label(f"{model} 3", "b.1", "0")]
+    insert(server, *records)
+    scored, numbers, of_batch = in_sql(server, model)
+    assert (int(scored["scored"]), int(numbers["count"]), int(of_batch["scored"])) == (3, 1, 1)
+    assert (scored["auc"], numbers["mae"]) == (0.25, 0.5)
+    for number, row in enumerate((scored, numbers, of_batch), 1):
+        found = figures(lake, f"{model} {number}")
+        for figure in ("accuracy", "auc", "brier_score", "mae", "rmse", "bias"):
+            assert row[figure] == pytest.approx(found.get(figure)), (number, figure)
 
 
 def test_rows_of_a_batch_are_predictions(server: Server, lake: otel_ml.GroundTruth, model: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from otel_ml._values import class_text
-from otel_ml._values.equality import find_equal
+from otel_ml._values.equality import find_equal, find_positive, respell
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,29 @@ def test_values_that_differ_stay_apart(values):
 def test_a_text_means_the_fixed_value_that_is_equal_to_it(text, values, equal):
     """Fixed values are found under the other spellings of a number or a boolean, unless they tell these apart."""
     assert find_equal(text, values) == equal
+
+
+@pytest.mark.parametrize(
+    ("text", "like", "spelled"),
+    [
+        ("0.000e+00", "True", "False"),
+        ("+1", "False", "True"),
+        ("2.0", "True", "2"),
+        ("+0", "-0.0", "-0.0"),
+        ("1", "1.000e+00", "1.000e+00"),
+        ("0.70000001", "0.3", "0.7"),
+        ("+2", "1.0", "2.0"),
+        ("1e+22", "1.0", "10000000000000000000000"),
+        ("01", "1", "01"),
+        ("a", "1.0", "a"),
+    ],
+)
+def test_a_number_is_spelled_like_another_one(text, like, spelled):
+    """However either of them is written; a code stays as it is."""
+    assert respell(text, like) == spelled
+
+
+def test_the_positive_class_is_one_of_the_names():
+    """It is the one that is there, also where the other one is written otherwise."""
+    assert find_positive(["0", "1.000e+00"]) == "1.000e+00"
+    assert find_positive(["-0.0"]) == "1.0"
