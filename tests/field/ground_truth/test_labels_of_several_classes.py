@@ -177,7 +177,7 @@ def test_an_event_shows_the_first_hundred(telemetry: InMemoryTelemetry, truth: o
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_a_list_for_a_task_of_single_values(truth: otel_ml.GroundTruth, task: str) -> None:
     """It is known with the prediction that the label cannot be one of its task; it waits as well as any other before."""
-    lists: list[Any] = [["a", "b"], ["a"], [1, 0], (1.5, 2.5), {"a": 1}, {"a"}, "['a', 'b']"]
+    lists: list[Any] = [["a", "b"], [1, 0], (1.5, 2.5), {"a": 1}, {"a", "b"}, "['a', 'b']"]
     labels = {f"p{place}": label for place, label in enumerate(lists)}
     assert truth.record_labels(labels) == {"waiting": len(lists)}
     predict(truth, *labels, task=task, predicted="a")

@@ -195,7 +195,7 @@ def counted(collector: Collector, address: str) -> dict[str, dict[tuple[str, str
 @pytest.fixture(scope="module")
 def arrived(counted: object, address: str) -> set[tuple[str, str]]:
     """Returns senders and names of all metrics that Prometheus has."""
-    return {(each["metric"]["job"], each["metric"]["__name__"]) for each in promql(address, '{job!=""}')}
+    return {(each["metric"]["job"], each["metric"]["__name__"]) for each in promql(address, 'last_over_time({job!=""}[1h])')}
 
 
 @pytest.mark.parametrize("form", REFUSED)
@@ -218,7 +218,7 @@ def test_what_is_only_odd_arrives(
 
 def test_texts_that_are_no_utf8_spoil_no_answer(collector: Collector, address: str) -> None:
     """Bytes that are no UTF-8 do not reach Prometheus, which would put them into the answers that everybody reads."""
-    (found,) = promql(address, '{job=~"not-utf8.*"}')
+    (found,) = promql(address, 'last_over_time({job=~"not-utf8.*"}[1h])')
     assert found["metric"]["job"] == "not-utf8-??"
     assert "\ufffd" not in json.dumps(found, ensure_ascii=False)
 

@@ -125,7 +125,7 @@ def test_features_stand_beside_the_reference_of_their_version(console):
     )  # fmt: skip
     text = page(console)
     assert "30.0 %" in text
-    assert "[25, 35.5]" in text
+    assert "25 to 35.5" in text
     assert "66.0 %" not in text
     assert "77.0 %" not in text
     assert text.index("rare or unseen in training") < text.index("30.0 %")

@@ -223,9 +223,9 @@ def test_durations_that_are_no_numbers_are_left_out(console):
 
 def test_a_model_page_says_when_its_data_changed(console):
     """A feature that was as in training and then was not is an event at that time; one that never was is none."""
-    for moment, bins in ((NOW - 3000 * SECOND, (500, 500, 10)), (NOW - 60 * SECOND, (600, 5000, 20))):
+    for moment, bins in ((NOW - 2000 * SECOND, (500, 500, 10)), (NOW - 60 * SECOND, (600, 5000, 20))):
         found = [
-            counter(times, name=semconv.FEATURE_VALUES.name, at=moment, start=NOW - 3500 * SECOND,
+            counter(times, name=semconv.FEATURE_VALUES.name, at=moment, start=NOW - 2500 * SECOND,
                     attributes={**IDENTITY, **feature_bin(name, bin_)})
             for name, low in (("age", bins[0]), ("always", bins[2]))
             for bin_, times in (("low", low), ("high", bins[1]))
@@ -238,7 +238,7 @@ def test_a_model_page_says_when_its_data_changed(console):
     console.feed(logs(failure("f-1", "TimeoutError", at=NOW - 20 * SECOND)))
     newer = {semconv.MODEL_VERSION: "2.0.0", semconv.MODEL_ROLE: "canary"}
     console.feed(
-        logs(prediction("old", at=NOW - 3000 * SECOND), prediction("c", at=NOW - 30 * SECOND, attributes=newer))
+        logs(prediction("old", at=NOW - 2000 * SECOND), prediction("c", at=NOW - 30 * SECOND, attributes=newer))
     )
     text = console.send("/model?model=fraud&range=1h").body.decode()
     items = re.findall(r'<span class="letter">(.)</span><time[^>]*>[^<]*</time> ([^<]*)</li>', text)
