@@ -195,7 +195,9 @@ def counted(collector: Collector, address: str) -> dict[str, dict[tuple[str, str
 @pytest.fixture(scope="module")
 def arrived(counted: object, address: str) -> set[tuple[str, str]]:
     """Returns senders and names of all metrics that Prometheus has."""
-    return {(each["metric"]["job"], each["metric"]["__name__"]) for each in promql(address, 'last_over_time({job!=""}[1h])')}
+    return {
+        (each["metric"]["job"], each["metric"]["__name__"]) for each in promql(address, 'last_over_time({job!=""}[1h])')
+    }
 
 
 @pytest.mark.parametrize("form", REFUSED)
