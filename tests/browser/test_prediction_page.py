@@ -71,7 +71,7 @@ def test_a_feature_is_judged_by_its_training_values(visit):
     rows = page.locator(".features tbody tr")
     expect(rows.nth(0)).to_contain_text(f"job{HOSTILE}")
     expect(rows.nth(0)).to_contain_text("rare or unseen in training")
-    expect(rows.nth(1)).to_contain_text("75.0 % [30, inf)")
+    expect(rows.nth(1)).to_contain_text("75.0 % 30 or more")
     expect(rows.nth(2)).to_contain_text("no reference")
     expect(rows.locator("svg.bins")).to_have_count(2)
     expect(page.locator(".reasons")).to_contain_text("ssn")
