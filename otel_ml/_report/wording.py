@@ -32,9 +32,9 @@ def feature_text(name: str) -> str:
 
 
 def bin_text(label: str) -> str:
-    """Returns the name of a bin for people: ``33.7 to 36.9``, a category, or ``other``."""
-    if label == semconv.OTHER:
-        return "other"
+    """Returns the name of a bin or segment for people: ``33.7 to 36.9``, a category, ``other`` or ``missing``."""
+    if label in {semconv.OTHER, semconv.SEGMENT_MISSING_VALUE}:
+        return label.strip("_")
     found = _RANGE.fullmatch(label)
     if found is None:
         return label

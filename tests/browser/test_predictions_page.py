@@ -126,6 +126,35 @@ def test_columns_are_chosen(visit):
     expect(page.locator("tbody tr").first).to_contain_text("age 149 note <b>x</b>")
 
 
+def test_chosen_columns_stay_for_the_next_visit(visit):
+    """A list that is opened by another link has the columns that were chosen last, until the standard ones are back.
+
+    Source: gchq/gaffer-tools#540.
+    """
+    page = visit("/predictions?column=id&column=score")
+    page.click("nav.pages >> text=Logs")
+    page.click("nav.pages >> text=Predictions")
+    expect(page.locator("thead th")).to_have_text(["Time", "Id", "Score"])
+    page.click("summary >> text=Columns")
+    page.click("text=Standard columns")
+    page.click("nav.pages >> text=Predictions")
+    expect(page.locator("thead th")).to_have_text(
+        ["Time", "Model", "Version", "Output", "Score", "Duration", "Label", "Error"]
+    )
+
+
+def test_keys_lead_to_the_predictions_beside_one(visit):
+    """On the page of a prediction, n opens the next one of the model and p the previous one.
+
+    Source: CtrlSpice/otel-desktop-viewer#89.
+    """
+    page = visit("/predictions/p-050")
+    page.keyboard.press("n")
+    page.wait_for_url("**/predictions/p-051")
+    page.keyboard.press("p")
+    page.wait_for_url("**/predictions/p-050")
+
+
 def test_files_have_what_the_page_lists(visit):
     """A file has the predictions of all pages of the list, with its filters and its time."""
     page = visit("/predictions?model=fraud&feature=age>=100&range=1h")

@@ -45,9 +45,25 @@ def busiest(cursor: duckdb.DuckDBPyConnection) -> str | None:
     return found[0]["model"] if found else next(iter(names(cursor)), None)
 
 
-def prediction_of_trace(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> str | None:
-    """Returns the id of the first prediction in a trace."""
+def predictions_of_trace(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> list[str]:
+    """Returns the ids of the first two predictions in a trace."""
     found = fetch(
-        cursor, "select prediction_id from predictions where trace_id = ? order by place_ns limit 1", [trace_id]
+        cursor, "select prediction_id from predictions where trace_id = ? order by place_ns limit 2", [trace_id]
     )
-    return found[0]["prediction_id"] if found else None
+    return [row["prediction_id"] for row in found]
+
+
+def trace_of_span(cursor: duckdb.DuckDBPyConnection, span_id: str) -> str | None:
+    """Returns the id of the newest trace that has a span."""
+    found = fetch(cursor, "select trace_id from spans where span_id = ? order by place_ns desc limit 1", [span_id])
+    return found[0]["trace_id"] if found else None
+
+
+def ids_that_begin(cursor: duckdb.DuckDBPyConnection, text: str) -> list[str]:
+    """Returns the ids of two predictions that begin with a text, the newest ones."""
+    found = fetch(
+        cursor,
+        "select prediction_id from predictions where starts_with(prediction_id, ?) order by place_ns desc limit 2",
+        [text],
+    )
+    return [row["prediction_id"] for row in found]

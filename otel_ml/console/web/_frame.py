@@ -12,11 +12,11 @@ from starlette.datastructures import QueryParams
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
+from otel_ml._report import bin_text
 from otel_ml.console.storage import _models
 from otel_ml.console.web import _assets, _formats, _query_parameters
 from otel_ml.console.web._query_parameters import BadParameterError
 from otel_ml.console.web._view import NAMES, RANGES, PageView, view
-from otel_ml.console.web.charts._bins import bin_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection

@@ -11,6 +11,7 @@ from console_feed import IDENTITY, NOW, counter, logs, metrics, prediction
 from performance_feed import CANARY, gauge, segment
 
 from otel_ml import semconv
+from otel_ml._report import bin_text
 from otel_ml.console._options import Options
 from otel_ml.console.receiving._metric_rows import metric_rows
 from otel_ml.console.storage._feature_verdicts import features, features_with_bins
@@ -18,7 +19,7 @@ from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.storage._segment_shares import segment_shares
 from otel_ml.console.storage._store import Database
 from otel_ml.console.web._view import PageView, TimeRange
-from otel_ml.console.web.charts._bins import bin_link, bin_text
+from otel_ml.console.web.charts._bins import bin_link
 from otel_ml.console.web.charts._data_charts import changed_bins
 
 MINUTE = 60 * 10**9

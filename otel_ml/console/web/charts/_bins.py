@@ -1,4 +1,4 @@
-"""The bins of a feature as a page names them, and the predictions whose value is in one."""
+"""Links from the bins of a feature, and from segments, to the predictions in them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,6 @@ _RANGE: Final = re.compile(r"\d+ [\[(](?P<low>\S+), (?P<high>\S+)[)\]]")
 _WITHHELD: Final = re.compile(r"c?\d\d")
 """The label of a bin of a sensitive feature."""
 _RESERVED: Final = {semconv.OTHER, semconv.SEGMENT_MISSING_VALUE}
-
-
-def bin_text(label: str) -> str:
-    """Returns the name of a bin: ``33.7 to 36.9``, a category, or ``other``."""
-    if label in _RESERVED:
-        return label.strip("_")
-    found = _RANGE.fullmatch(label)
-    if found is None:
-        return label
-    low, high = found.group("low", "high")
-    return f"below {high}" if low == "-inf" else f"{low} or more" if high == "inf" else f"{low} to {high}"
 
 
 def bin_link(view: PageView, row: Mapping[str, Any], label: str) -> str | None:

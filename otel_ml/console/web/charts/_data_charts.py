@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_ml._report import bin_text
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.console.storage._queries import moment
-from otel_ml.console.web.charts._bins import bin_text
 from otel_ml.console.web.charts._model_charts import Table
 from otel_ml.console.web.charts._model_events import period_edges
 

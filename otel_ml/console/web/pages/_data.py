@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
+from otel_ml._report import bin_text
 from otel_ml.console.storage._feature_verdicts import features_with_bins
 from otel_ml.console.storage._segment_shares import segment_shares
-from otel_ml.console.web.charts._bins import bin_link, bin_text, segment_link
+from otel_ml.console.web.charts._bins import bin_link, segment_link
 from otel_ml.console.web.charts._data_charts import bin_table, changed_bins, psi_table, share_table
 from otel_ml.console.web.charts._model_events import period_edges
 

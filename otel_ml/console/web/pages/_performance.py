@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
+from otel_ml._report import bin_text
 from otel_ml.console.performance._label_lags import lags
 from otel_ml.console.performance._performance import performance
 from otel_ml.console.web.charts import _performance_charts as charts
-from otel_ml.console.web.charts._bins import bin_text, segment_link
+from otel_ml.console.web.charts._bins import segment_link
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams

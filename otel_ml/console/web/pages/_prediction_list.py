@@ -38,7 +38,12 @@ COLUMNS: Final = {
 }
 """Columns beside the time, which leads to the prediction."""
 _DEFAULT: Final = ("model", "version", "output", "score", "duration", "label", "error")
-_COLUMN: Final = _parameters.choice("column", "columns of the table", COLUMNS, field="columns", is_repeated=True)
+_COOKIE: Final = "otel-ml-columns"
+_STANDARD: Final = "standard"
+"""In place of a column: those that are shown as long as nobody has chosen any."""
+_COLUMN: Final = _parameters.choice(
+    "column", "columns of the table", (*COLUMNS, _STANDARD), field="columns", is_repeated=True
+)
 _OF_BAR: Final = frozenset({"model", "since", "until"})
 _FILTER: Final = tuple(one for one in PREDICTION_FILTER if one.name not in _OF_BAR)
 _PARAMETERS: Final = (*_FILTER, _COLUMN, _parameters.LIMIT, _parameters.AFTER)
@@ -59,13 +64,15 @@ async def show(frame: Frame, request: Request) -> Response:
     address = ListAddress.of(request, view)
     own = address.own
     given = _parameters.read(QueryParams(own), _PARAMETERS)
-    columns = given.pop("columns") or [name for name in _DEFAULT if name != "model" or not view.model]
+    chosen = given.pop("columns")
+    standard = [name for name in _DEFAULT if name != "model" or not view.model]
+    columns = standard if _STANDARD in chosen else chosen or _kept(request) or standard
     bar: dict[str, Any] = {"model": view.model, "since_ns": view.window.since_ns}
     bar["until_ns"] = None if view.is_live else view.window.until_ns
     wanted = PredictionFilter(**bar, **given)
     rows, following = await frame.reader.read(_listed, wanted, "features" in columns)
     bare = PredictionFilter(**bar)
-    return await frame.render(
+    response = await frame.render(
         request,
         "predictions.html",
         view,
@@ -82,8 +89,19 @@ async def show(frame: Frame, request: Request) -> Response:
         newest=address.link({}) if wanted.after else None,
         looked_back_to=moment(following.place_ns) if following and len(rows) < wanted.limit else None,
         files={text: _file(view, own, kind) for kind, text in _FILES.items()},
+        standard_columns=None if set(columns) == set(standard) else address.link({"column": _STANDARD}),
         address=f"http://{request.headers.get('host', '127.0.0.1')}",
     )
+    if _STANDARD in chosen:
+        response.delete_cookie(_COOKIE, path="/predictions")
+    elif chosen:
+        response.set_cookie(_COOKIE, ".".join(chosen), 365 * 86_400, path="/predictions", httponly=True, samesite="lax")
+    return response
+
+
+def _kept(request: Request) -> list[str]:
+    """Returns the columns that were chosen last in this browser."""
+    return [name for name in request.cookies.get(_COOKIE, "").split(".") if name in COLUMNS]
 
 
 def _listed(cursor: Any, wanted: PredictionFilter, with_features: bool) -> tuple[list[dict[str, Any]], Place | None]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import RedirectResponse
 
@@ -18,22 +19,58 @@ if TYPE_CHECKING:
 
     from otel_ml.console.web._frame import Frame
 
+_AROUND: Final = " \t\r\n\"'`,;<>"
+"""What a line or a document has around an id that was copied from it."""
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}")
+_SPAN: Final = re.compile(r"[0-9a-f]{16}")
+_PREFIX: Final = 4
+"""The shortest begin of an id that is looked for."""
+
 
 def routes(frame: Frame) -> list[BaseRoute]:
     """The route of the search."""
 
     async def search(request: Request) -> Response:
         _query_parameters.check(request.query_params, ("q",))
-        wanted = request.query_params.get("q", "").strip()
-        if wanted in await frame.reader.read(_models.names):
-            return RedirectResponse(f"/model?model={path(wanted)}", 303)
-        if await frame.reader.read(_prediction_detail.prediction, wanted):
-            return RedirectResponse(f"/predictions/{path(wanted)}", 303)
-        of_trace = await frame.reader.read(_models.prediction_of_trace, wanted.lower())
-        if of_trace:
-            return RedirectResponse(f"/predictions/{path(of_trace)}", 303)
-        if await frame.reader.read(trace_detail, wanted.lower()):
-            return RedirectResponse(f"/traces/{path(wanted.lower())}", 303)
-        return frame.message(404, f"No prediction, trace or model has the id or name “{wanted}”.")
+        wanted = request.query_params.get("q", "").strip(_AROUND)
+        found = await frame.reader.read(_find, wanted) if wanted else None
+        if found is None:
+            return frame.message(404, f"No prediction, trace or model has the id or name “{wanted}”.")
+        return RedirectResponse(found, 303)
 
     return [frame.route("/search", search)]
+
+
+def _find(cursor: Any, wanted: str) -> str | None:
+    """Returns the address of the page; None if nothing has the id or name.
+
+    An id is also found if it was copied in upper case, within a `traceparent`, or only its begin.
+    """
+    if wanted in _models.names(cursor):
+        return f"/model?model={path(wanted)}"
+    lower = wanted.lower()
+    spellings = dict.fromkeys((wanted, lower))
+    for each in spellings:
+        if _prediction_detail.prediction(cursor, each):
+            return f"/predictions/{path(each)}"
+    found = _find_trace(cursor, lower)
+    if found is not None or len(wanted) < _PREFIX:
+        return found
+    for each in spellings:
+        ids = _models.ids_that_begin(cursor, each)
+        if ids:
+            return f"/predictions/{path(ids[0])}" if len(ids) == 1 else f"/predictions?range=3d&id={path(each)}"
+    return None
+
+
+def _find_trace(cursor: Any, wanted: str) -> str | None:
+    within = _TRACEPARENT.fullmatch(wanted)
+    trace_id, span_id = within.group("trace", "span") if within else (wanted.replace("-", ""), None)
+    if _SPAN.fullmatch(wanted):
+        trace_id, span_id = _models.trace_of_span(cursor, wanted) or wanted, wanted
+    predictions = [] if span_id else _models.predictions_of_trace(cursor, trace_id)
+    if len(predictions) == 1:
+        return f"/predictions/{path(predictions[0])}"
+    if trace_detail(cursor, trace_id):
+        return f"/traces/{trace_id}" + (f"?span={span_id}" if span_id else "")
+    return None

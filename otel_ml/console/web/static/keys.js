@@ -1,4 +1,5 @@
-// Keys: `/` finds, `j` and `k` go through a list, and so do the arrows once it has the focus; `?` shows the keys.
+// Keys: `/` finds, `j` and `k` go through a list, and so do the arrows once it has the focus;
+// `p` and `n` open the previous and the next prediction; `?` shows the keys.
 function rows() {
   return [...document.querySelectorAll("[data-list] tbody tr")].filter((row) => row.querySelector("a"));
 }
@@ -16,6 +17,12 @@ function step(by) {
   return true;
 }
 
+function follow(kind) {
+  const link = document.querySelector(`.steps a[rel=${kind}]`);
+  link?.click();
+  return Boolean(link);
+}
+
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
   const actions = {
@@ -23,6 +30,8 @@ function pressed(event) {
     "?": () => document.getElementById("help").showModal(),
     j: () => step(1),
     k: () => step(-1),
+    n: () => follow("next"),
+    p: () => follow("prev"),
     ArrowDown: () => isInList() && step(1),
     ArrowUp: () => isInList() && step(-1),
   };
