@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -9,7 +10,6 @@ from otel_ml.console.performance._performance import HOURS, performance
 from otel_ml.console.storage import (
     _charts,
     _feature_verdicts,
-    _prediction_detail,
     _prediction_rows,
     _queries,
     _senders,
@@ -17,6 +17,8 @@ from otel_ml.console.storage import (
 from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.storage.lists import _log_list, _prediction_list, _request_list
 from otel_ml.console.web import _parameters as of
+from otel_ml.console.web._overview_rows import overview
+from otel_ml.console.web.details import _explained
 
 if TYPE_CHECKING:
     from otel_ml.console.web._parameters import Parameter
@@ -63,6 +65,7 @@ LOG_FILTER: Final = (
     of.SINCE,
     of.UNTIL,
 )
+_WINDOW: Final = (of.SINCE, of.UNTIL)
 _CHART: Final = (
     of.SERVICE,
     of.MODEL,
@@ -112,12 +115,27 @@ def _resources(cursor: Any, **given: Any) -> Any:
     return _charts.charts(cursor, _charts.ChartFilter(prefixes=_charts.RESOURCES, **given))
 
 
-def _features(cursor: Any, model: str | None) -> Any:
-    return {"features": _feature_verdicts.features(cursor, Span.last_hours(_feature_verdicts.HOURS, model))}
+def _overview(cursor: Any, since_ns: int | None, until_ns: int | None) -> Any:
+    return overview(cursor, *_span(None, since_ns, until_ns, _feature_verdicts.HOURS)[1:])
 
 
-def _performance(cursor: Any, model: str) -> Any:
-    return {"hours": HOURS, **performance(cursor, Span.last_hours(HOURS, model))}
+def _features(cursor: Any, model: str | None, feature: str | None, **window: int | None) -> Any:
+    span = _span(model, window["since_ns"], window["until_ns"], _feature_verdicts.HOURS)
+    if feature is None:
+        return {"features": _feature_verdicts.features(cursor, span)}
+    found = _feature_verdicts.features_with_bins(cursor, span, (), 0, feature)
+    return {"features": [row for row in found if row["feature"] == feature]}
+
+
+def _performance(cursor: Any, model: str, since_ns: int | None, until_ns: int | None) -> Any:
+    span = _span(model, since_ns, until_ns, HOURS)
+    return {"since": _queries.moment(span.oldest_ns), **performance(cursor, span)}
+
+
+def _span(model: str | None, since_ns: int | None, until_ns: int | None, hours: int) -> Span:
+    """Returns what is read; without a begin some hours until the end."""
+    end_ns = time.time_ns() if until_ns is None else until_ns
+    return Span(model, end_ns - hours * 3600 * 10**9 if since_ns is None else since_ns, until_ns)
 
 
 def _rows(cursor: Any, **given: Any) -> Any:
@@ -125,6 +143,14 @@ def _rows(cursor: Any, **given: Any) -> Any:
 
 
 OPERATIONS: Final = (
+    Operation(
+        "/api/overview",
+        "What needs attention, every model and every service; without `since` over the last day",
+        "`attention`, the worst first, each with the `page` that shows it; `models` with traffic, durations, verdict "
+        "on the data and performance; `services` with their requests",
+        _WINDOW,
+        _overview,
+    ),
     Operation(
         "/api/predictions",
         "Predictions, the newest first",
@@ -135,11 +161,12 @@ OPERATIONS: Final = (
     Operation(
         "/api/predictions/{id}",
         "One prediction",
-        "the event with features and output, its trace, log lines and labels; for the id of a batch row (its own, or "
-        "`<id>.<i>`), the batch. An event has the first 100 rows: `rows_omitted` counts the others, and `row_omitted` "
-        "is true for one of them",
+        "the event with features and output, its trace, log lines and labels; `training`, the share of each value in "
+        "training, the unusual first; `exceptions`; `withheld`, what is not there and why. For the id of a batch row "
+        "(its own, or `<id>.<i>`), the batch. An event has the first 100 rows: `rows_omitted` counts the others, and "
+        "`row_omitted` is true for one of them",
         (),
-        _prediction_detail.prediction,
+        _explained.prediction,
     ),
     Operation(
         "/api/requests",
@@ -151,9 +178,9 @@ OPERATIONS: Final = (
     Operation(
         "/api/traces/{trace_id}",
         "One trace",
-        "its `spans`, oldest first; `truncated` if there are more than 1,000",
+        "its `spans`, oldest first, `truncated` if there are more than 1,000; `exceptions`, `predictions` and `logs`",
         (),
-        lambda cursor, trace_id: _queries.trace(cursor, of.TRACE_ID.value([trace_id])),
+        lambda cursor, trace_id: _explained.trace(cursor, of.TRACE_ID.value([trace_id])),
     ),
     Operation(
         "/api/logs",
@@ -200,17 +227,17 @@ OPERATIONS: Final = (
     ),
     Operation(
         "/api/features",
-        "The verdict on each feature over the last day",
+        "The verdict on each feature; without `since` over the last day",
         "`features`, the most severe first, with PSI, its noise, and the shares that are missing, invalid, unseen and "
-        "out of range",
-        (of.MODEL,),
+        "out of range; of one feature also `bins`, live beside reference",
+        (of.MODEL, of.text("feature", "name of one feature"), *_WINDOW),
         _features,
     ),
     Operation(
         "/api/performance",
-        "Performance over the last 72 hours, for each version and role",
+        "Performance for each version and role; without `since` over the last 72 hours",
         "each part only if there is data",
-        (of.ONE_MODEL,),
+        (of.ONE_MODEL, *_WINDOW),
         _performance,
     ),
     Operation(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from otel_ml.console.performance._counts import ModelVersion
 from otel_ml.console.performance._summary import summaries
 from otel_ml.console.storage import _counted, _feature_verdicts, _traffic
+from otel_ml.console.web._overview_rows import verdicts
 from otel_ml.console.web.charts._model_charts import (
     classes_table,
     heat_table,
@@ -16,7 +17,6 @@ from otel_ml.console.web.charts._model_charts import (
     version_table,
 )
 from otel_ml.console.web.charts._model_events import events, period_edges
-from otel_ml.console.web.pages._overview import verdicts
 
 if TYPE_CHECKING:
     import duckdb

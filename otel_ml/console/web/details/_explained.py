@@ -1,0 +1,53 @@
+"""One prediction or one trace with what its page makes of it: exceptions, training beside it, what is withheld."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_ml.console.storage import _prediction_detail
+from otel_ml.console.storage.details._reference_bins import reference_bins
+from otel_ml.console.storage.details._trace_detail import trace_detail
+from otel_ml.console.web.details._exceptions import ShownException, exceptions
+from otel_ml.console.web.details._prediction_parts import prediction_parts
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, Any] | None:
+    """A prediction with its event, trace, log lines and labels; None if it has not arrived."""
+    found = _prediction_detail.prediction(cursor, wanted_id)
+    if found is None:
+        return None
+    of, spans = found["prediction"], found["trace"]["spans"] if found["trace"] else []
+    parts = prediction_parts(found, reference_bins(cursor, of["model"], of["version"]))
+    return found | {
+        "training": [
+            {"feature": row.name, "value": row.value, "bin": row.bin, "share": row.share, "remark": row.remark}
+            for row in parts["features"]
+            if row.bars
+        ],
+        "exceptions": [_exception(each) for each in exceptions(spans, found["logs"])],
+        "withheld": [{"what": what, "why": why} for what, why in parts["withheld"]],
+    }
+
+
+def trace(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> dict[str, Any] | None:
+    """A trace with its predictions and log lines; None if nothing with its id has arrived."""
+    found = trace_detail(cursor, trace_id)
+    if found is None:
+        return None
+    spans = found.pop("trace") or {"trace_id": trace_id, "spans": [], "truncated": False}
+    shown = [_exception(each) for each in exceptions(spans["spans"], found["logs"])]
+    return {**spans, "exceptions": shown, **found}
+
+
+def _exception(shown: ShownException) -> dict[str, Any]:
+    return {
+        "type": shown.type,
+        "message": shown.message,
+        "stacktrace": "\n".join(line for line, _ in shown.lines),
+        "lines_omitted": shown.omitted,
+        "places": shown.places,
+        "span_id": shown.span_id,
+    }
