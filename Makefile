@@ -46,8 +46,8 @@ $(LIBRARY): $(FRONTEND)/package.json $(FRONTEND)/package-lock.json $(FRONTEND)/l
 install: $(VENV)/.dev $(LIBRARY) ## Set up the development environment in .venv
 
 .PHONY: demo
-demo: $(VENV)/.demo $(LIBRARY) ## Serve a model, send real traffic, serve the console (DEMO_SECONDS=45 stops by itself)
-	@$(PYTHON) -m otel_ml demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+demo: $(VENV)/.demo $(LIBRARY) ## Serve a model, send real traffic, serve the console (DEMO_DRIFT=1 breaks a column, DEMO_SECONDS=45 stops by itself)
+	@$(PYTHON) -m otel_ml demo $(if $(DEMO_DRIFT),--drift) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 .PHONY: stack
 stack: $(VENV)/.dev $(LIBRARY) ## The same through the real Collector, Prometheus, log and trace servers (STACK_SECONDS=60)

@@ -25,6 +25,8 @@ from train import train, train_canary, train_progression
 import otel_ml
 
 FOLDER = Path(os.environ.get("EXAMPLE_FOLDER", "example-data"))
+LAST_CODE = 17
+"""The largest code of the column RELP in the training data."""
 LOG = logging.getLogger("employment")
 LOG.setLevel(logging.INFO)
 
@@ -92,11 +94,20 @@ def predict(features: dict[str, float]) -> dict[str, Any]:
     """Makes one prediction; `track` reads the features from the first argument and the output from the result."""
     with otel_ml.current_prediction().stage("preprocess"):
         row = pd.DataFrame([features], columns=loaded["features"])
+        if features.get("RELP", 0) > LAST_CODE:
+            LOG.warning("the code %g of RELP is not in the training data", features["RELP"])
     with otel_ml.current_prediction().stage("predict"):
         probability = float(loaded["model"].predict_proba(row)[0, 1])
     if 0.45 < probability < 0.55:
         LOG.info("a close call at %.3f", probability)
     return {"prediction": int(probability >= 0.5), "probability": probability}
+
+
+@employment.track
+def predict_batch(people: pd.DataFrame) -> dict[str, Any]:
+    """Makes one prediction of many rows; the label of a row has the id `<prediction id>.<row>`."""
+    probabilities = loaded["model"].predict_proba(people)[:, 1]
+    return {"prediction": (probabilities >= 0.5).astype(int).tolist(), "probability": probabilities.tolist()}
 
 
 def predict_as_canary(features: dict[str, float], prediction_id: str | None) -> dict[str, Any]:
@@ -139,6 +150,12 @@ def health() -> dict[str, str | int]:
 def serve(features: dict[str, float]) -> dict[str, Any]:
     """Predicts whether a person has work; the answer's header x-prediction-id names the prediction."""
     return predict(features)
+
+
+@app.post("/batch")
+def serve_batch(people: list[dict[str, float]]) -> dict[str, Any]:
+    """Predicts the same of several people at once."""
+    return predict_batch(pd.DataFrame(people, columns=loaded["features"]))
 
 
 @app.post("/canary")

@@ -33,6 +33,10 @@ _OTHER_PACKAGES: Final = ("sklearn", "httpx")
 _STORED_SECONDS: Final = 20.0
 """Time for the last telemetry to reach the store."""
 _READY_SECONDS: Final = 90.0
+_DRIFT_SECONDS: Final = 20.0
+"""Time until a column changes."""
+_DRIFT_LABEL_DELAY: Final = 10.0
+"""Seconds until a label, so that predictions without one can be looked at."""
 _PROGRESS_SECONDS: Final = 10.0
 """Longest wait without a line of progress."""
 
@@ -49,6 +53,9 @@ def define(parser: argparse.ArgumentParser) -> None:
         "--seconds", type=number(0.001), help="send traffic for this long, then end (default: until Ctrl-C)"
     )
     parser.add_argument("--rate", type=number(0.001), default=40.0, help="predictions a second (default: %(default)g)")
+    parser.add_argument(
+        "--drift", action="store_true", help="change a column upstream, so that the predictions go wrong"
+    )
     for flag, port, what in (("--port", 8000, "service"), ("--console-port", 4318, "console")):
         parser.add_argument(
             flag, type=whole(1, 65535), default=port, help=f"port of the {what}, or the next free one (default: {port})"
@@ -80,6 +87,7 @@ class Demo:
         self.as_json: bool = arguments.json
         self.seconds: float | None = arguments.seconds
         self.rate: float = arguments.rate
+        self.drifts: bool = arguments.drift
         self.folder = _work_folder(arguments.folder)
         self.service_port = _free_port(arguments.port)
         self.console_port = _free_port(arguments.console_port, taken=self.service_port)
@@ -117,13 +125,18 @@ class Demo:
             self._end(name)
 
     def _traffic(self) -> dict[str, int] | None:
-        limit = [] if self.seconds is None else ["--seconds", str(self.seconds)]
+        options = [] if self.seconds is None else ["--seconds", str(self.seconds)]
+        if self.drifts:
+            options += ["--drift", str(_DRIFT_SECONDS), "--label-delay", str(_DRIFT_LABEL_DELAY)]
         command = [sys.executable, str(self.example / "replay.py"), "--url", self.service_url, "--rate", str(self.rate)]
         process = subprocess.Popen(  # noqa: S603 - our own example
-            [*command, *limit], env=self._environment(), stdout=subprocess.PIPE
+            [*command, *options], env=self._environment(), stdout=subprocess.PIPE
         )
         self.processes["traffic"] = process
         _say("replaying people of 2016 to 2018" + ("" if self.seconds else "; Ctrl-C ends"))
+        if self.drifts:
+            _say(f"in {_DRIFT_SECONDS:.0f} s a column arrives in new codes, and many predictions go wrong: open "
+                 f"{self.console_url} and follow what needs attention")  # fmt: skip
         try:
             output, _ = process.communicate()
         except KeyboardInterrupt:
@@ -136,15 +149,16 @@ class Demo:
     def _account(self, sent: dict[str, int]) -> int:
         """Reads what the store holds until it is complete or the time is over."""
         deadline = time.monotonic() + _STORED_SECONDS
-        keys = ("predictions", "traces", "events", "metric_predictions")
+        expected = {"predictions": sent["rows"], "metric_predictions": sent["rows"]}
+        expected |= {"traces": sent["sent"], "events": sent["sent"]}
         while True:
             summary = _get(f"{self.console_url}/api/summary") or {}
-            stored = {key: int(summary.get(key) or 0) for key in keys}
-            complete = all(count == sent["sent"] for count in stored.values())
+            stored = {key: int(summary.get(key) or 0) for key in expected}
+            complete = stored == expected
             if (complete and (summary.get("labels") or 0) >= sent["labels"]) or time.monotonic() > deadline:
                 break
             time.sleep(0.5)
-        lost = max(0, sent["sent"] - min(stored.values()))
+        lost = max(0, *(count - stored[key] for key, count in expected.items()))
         verdict = {
             **stored,
             "labels": int(summary.get("labels") or 0),
