@@ -1,6 +1,7 @@
 """An upstream change as it happened: in 2019 the survey gave the relation to the householder (RELP) new codes.
 
-Until 2018 they were 0 to 17, since then 20 to 38. The model has never seen the new ones, and nobody told it (socialfoundations/folktables#22).
+Until 2018 they were 0 to 17, since then 20 to 38 (socialfoundations/folktables#22). The model has never seen the new
+ones, and nobody changed its service.
 """
 
 from __future__ import annotations
