@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.client import HTTPException, InvalidURL
 from typing import Any, Final
 
+from otel_ml.cli._console_client import ConsoleClient
 from otel_ml.cli._data_arguments import OutcomeColumns
 from otel_ml.cli._store_arguments import open_store
-from otel_ml.cli._terminal import CommandError, progress
+from otel_ml.cli._terminal import progress
 from otel_ml.cli._window_arguments import read_window
 from otel_ml.quality import ReferenceProfile
 
@@ -22,8 +19,6 @@ _PREDICTION: Final = "(prediction)"
 _LABEL: Final = "(label)"
 _PAGE: Final = frozenset({"rows", "rows_omitted", "next"})
 """What a page of a console holds."""
-_TIMEOUT: Final = 60.0
-"""Seconds for one page of a console."""
 
 
 @dataclass
@@ -138,28 +133,16 @@ def read_store(arguments: argparse.Namespace) -> ServedData:
 def _pages(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     since, until = read_window(arguments)
     about = {"model": arguments.model, "version": arguments.version, "role": arguments.role}
+    console = ConsoleClient(arguments.from_console, "--from-console", arguments.token_file)
     query = {"since": f"{since:.6f}", "until": f"{until:.6f}", **{key: text for key, text in about.items() if text}}
     while True:
-        page = _get(arguments.from_console, f"/api/rows?{urllib.parse.urlencode(query)}")
+        page = console.json("/api/rows", [*query.items()])
+        if not page.keys() >= _PAGE:
+            raise console.stranger()
         yield page
         if page["next"] is None:
             return
         query["after"] = page["next"]
-
-
-def _get(address: str, path: str) -> dict[str, Any]:
-    if urllib.parse.urlsplit(address).scheme not in {"http", "https"}:
-        raise CommandError(f"--from-console takes an address such as http://127.0.0.1:4318, not {address!r}")
-    try:
-        with urllib.request.urlopen(address.rstrip("/") + path, timeout=_TIMEOUT) as answer:  # noqa: S310 - http only
-            page = json.load(answer)
-    except (OSError, ValueError, InvalidURL) as error:
-        raise CommandError(f"no console answers at {address}: {error}") from error
-    except HTTPException:
-        page = None
-    if not isinstance(page, dict) or not page.keys() >= _PAGE:
-        raise CommandError(f"no console answers at {address}: another service does")
-    return page
 
 
 def _number(text: str) -> float | None:

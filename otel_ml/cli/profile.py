@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from otel_ml import semconv
 from otel_ml.cli._arguments import add_input, add_json
+from otel_ml.cli._console_client import add_token
 from otel_ml.cli._data_arguments import (
     FORMATS,
     add_csv,
@@ -90,6 +91,7 @@ def _add_served(parser: argparse.ArgumentParser) -> None:
     served.add_argument("--version", metavar="VERSION", help="its version (default: all versions)")
     served.add_argument("--role", default="primary", help="its role (default: %(default)s)")
     add_window(served, since="7d")
+    add_token(served)
 
 
 def run(arguments: argparse.Namespace) -> int:

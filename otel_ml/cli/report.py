@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import urllib.error
-import urllib.parse
-import urllib.request
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
 from otel_ml.cli._arguments import add_json
+from otel_ml.cli._console_client import ConsoleClient, add_token
 from otel_ml.cli._data_arguments import (
     add_csv,
     add_data,
@@ -36,8 +33,6 @@ from otel_ml.quality import (
     scan_files,
 )
 
-_TIMEOUT: Final = 60.0
-"""Seconds for the page of a console."""
 _EPILOG: Final = """\
 examples:
   otel-ml report --profile profile.json --data june.parquet --output june.html
@@ -75,6 +70,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     served = parser.add_argument_group("with --from-console")
     served.add_argument("--model", metavar="NAME", help="name of the model")
     add_window(served, since="24h")
+    add_token(served)
     add_json(parser, "all figures of --data")
 
 
@@ -110,27 +106,18 @@ def _save(path: Path, write: Callable[[Path], object]) -> None:
 
 def _fetch(arguments: argparse.Namespace) -> bytes:
     """Returns the file that a console offers."""
-    address = arguments.from_console
+    console = ConsoleClient(arguments.from_console, "--from-console", arguments.token_file)
     if arguments.model is None:
         raise CommandError("--from-console needs --model")
-    if urllib.parse.urlsplit(address).scheme not in {"http", "https"}:
-        raise CommandError(f"--from-console takes an address such as http://127.0.0.1:4318, not {address!r}")
     try:
         since, until = read_window(arguments)
     except ValueError as error:
         raise CommandError(error) from error
-    window = {"model": arguments.model, "from": f"{since:.6f}", "to": f"{until:.6f}", "save": "1"}
-    url = f"{address.rstrip('/')}/report?{urllib.parse.urlencode(window)}"
-    try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310 - http only
-            if answer.headers.get("content-disposition", "").startswith("attachment"):
-                return bytes(answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            raise CommandError(f"{address} answers {error.code} {error.reason}") from error
-    except (OSError, ValueError, HTTPException) as error:
-        raise CommandError(f"no console answers at {address}: {error}") from error
-    raise CommandError(f"no console answers at {address}: another service does")
+    window = [("model", arguments.model), ("from", f"{since:.6f}"), ("to", f"{until:.6f}"), ("save", "1")]
+    headers, content = console.get("/report", window)
+    if not headers.get("content-disposition", "").startswith("attachment"):
+        raise console.stranger()
+    return content
 
 
 def _compare(arguments: argparse.Namespace) -> tuple[Comparison, DataFiles]:
