@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 
 _ERROR = 17
 """Lowest severity number of ERROR in the log data model."""
+_LEVELS = {
+    1: ("trace", "verbose", "finest", "finer"),
+    5: ("debug", "dbg", "fine"),
+    9: ("info", "information", "informational", "inf", "notice"),
+    13: ("warn", "warning", "wrn"),
+    _ERROR: ("error", "err", "severe"),
+    21: ("fatal", "critical", "crit", "alert", "emergency", "emerg", "panic"),
+}
+_NUMBERS = {name: number for number, names in _LEVELS.items() for name in names}
+"""The severity number of a level whose sender gives its name only."""
 
 
 def log_rows(request: ExportLogsServiceRequest, received_ns: int) -> DecodedRequest:
@@ -48,7 +58,7 @@ def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin
     return LogRow(
         key=digest(record.SerializeToString(deterministic=True), origin.identity),
         time_ns=time_ns,
-        severity_number=record.severity_number,
+        severity_number=record.severity_number or _NUMBERS.get(record.severity_text.strip().lower(), 0),
         severity_text=trimmer.optional_line(record.severity_text),
         event_name=trimmer.optional_line(record.event_name),
         body=body,

@@ -45,7 +45,8 @@ def _add(decoded: DecodedRequest, metric: Metric, origin: Origin) -> None:
         attributes = trimmer.attributes(point.attributes)
         attribute_text, detail = dump(attributes), _detail(trimmer, kind, point)
         series = digest(name, kind, *_sorted_attributes(point.attributes), origin.identity)
-        start_ns, time_ns = nanoseconds(point.start_time_unix_nano), nanoseconds(point.time_unix_nano)
+        start_ns = nanoseconds(point.start_time_unix_nano)
+        time_ns = nanoseconds(point.time_unix_nano or origin.received_ns)
         row = PointRow(
             key=digest(series, str(start_ns), str(time_ns)),
             series=series,

@@ -41,7 +41,7 @@ def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Orig
     name, attribute_text = trimmer.line(span.name), dump(attributes)
     events, links = _events(trimmer, span), _links(trimmer, span)
     parent = span.parent_span_id.hex() if len(span.parent_span_id) == 8 else None
-    start_ns = nanoseconds(span.start_time_unix_nano)
+    start_ns = nanoseconds(span.start_time_unix_nano or span.end_time_unix_nano or origin.received_ns)
     return SpanRow(
         key=digest(*ids),
         trace_id=ids[0],

@@ -25,6 +25,8 @@ INT64_MAX = (1 << 63) - 1
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls, line separators, bidirectional overrides and lone surrogates."""
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
+"""What a terminal reads as a colour."""
 _BLANKS = frozenset("\t\n\r\u2028\u2029")
 
 
@@ -84,9 +86,9 @@ class Trimmer:
         return kept[:limit]
 
     def body(self, value: AnyValue) -> str:
-        """A log body as text: a string unchanged, anything else as JSON."""
+        """A log body as text: a string without the colours of a terminal, anything else as JSON."""
         if value.WhichOneof("value") == "string_value":
-            return self.block(value.string_value, BODY_LIMIT)
+            return self.block(_COLOURS.sub("", value.string_value), BODY_LIMIT)
         plain = self.value(value)
         return "" if plain is None else self.block(dump(plain), BODY_LIMIT)
 

@@ -3,12 +3,14 @@
 # ruff: noqa: S608 - names of tables and columns are ours, everything from outside is a parameter
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
+from otel_ml.console.storage._histograms import percentiles
 from otel_ml.console.storage._queries import fetch, moment, parse
 from otel_ml.console.storage.lists._conditions import Conditions
 
@@ -24,7 +26,6 @@ RESOURCES: Final = (
 """How the names of the metrics of machines, processes and GPUs begin."""
 _CUMULATIVE: Final = 2
 _SECOND: Final = 10**9
-_QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 @dataclass(frozen=True)
@@ -102,16 +103,21 @@ def _levels(
     conditions.add("time_ns < ?", window[1])
     return fetch(
         cursor,
-        "select name, series, start_ns, (time_ns - ? + ?) // ? - 1 as step, any_value(kind) as kind, "
+        # the points of one run of a process; each delta has a start of its own
+        f"with point as (select *, case when temporality = {_CUMULATIVE} then start_ns else 0 end as run from points "
+        f"where {conditions.where}) "
+        "select name, series, min(start_ns) as start_ns, (time_ns - ? + ?) // ? - 1 as step, any_value(kind) as kind, "
         "any_value(unit) as unit, any_value(temporality) as temporality, any_value(monotonic) as monotonic, "
         "any_value(attributes) as attributes, any_value(resource) as resource, "
         "any_value(service_name) as service_name, max(time_ns) as time_ns, "
-        "avg(value) as mean, min(value) as low, max(value) as high, "
+        "avg(value) filter (isfinite(value)) as mean, min(value) filter (isfinite(value)) as low, "
+        "max(value) filter (isfinite(value)) as high, "
         "arg_max(value, time_ns) as value, sum(value) as total, arg_max(observations, time_ns) as observations, "
         "sum(observations) as all_observations, arg_max(sum, time_ns) as sum, sum(sum) as total_sum, "
-        f"arg_max(detail, time_ns) as detail from points where {conditions.where} "
-        "group by name, series, start_ns, step order by name, series, start_ns, step",
-        [window[0], step, step, *conditions.values],
+        "arg_max(detail, time_ns) as detail, "
+        f"list(detail) filter (temporality <> {_CUMULATIVE} and detail is not null) as details from point "
+        "group by name, series, run, step order by name, series, run, step",
+        [*conditions.values, window[0], step, step],
     )
 
 
@@ -124,7 +130,7 @@ def _series(rows: Sequence[dict[str, Any]], length: int, oldest_ns: int) -> dict
     for step, found in named:
         for name, value in found.items():
             if 0 <= step < length:
-                figures.setdefault(name, [None] * length)[step] = value
+                figures.setdefault(name, [None] * length)[step] = _finite(value)
     resource = parse(first["resource"])
     return {
         "attributes": parse(first["attributes"]),
@@ -132,6 +138,11 @@ def _series(rows: Sequence[dict[str, Any]], length: int, oldest_ns: int) -> dict
         "instance": resource.get(semconv.SERVICE_INSTANCE_ID) if isinstance(resource, dict) else None,
         "figures": figures,
     }
+
+
+def _finite(value: float | None) -> float | None:
+    """A chart and JSON have no place for not-a-number and infinities."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _level_figures(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[int, dict[str, float | None]]]:
@@ -143,8 +154,10 @@ def _rate_figures(rows: Sequence[dict[str, Any]], oldest_ns: int) -> Iterator[tu
     before: dict[str, Any] | None = None
     for row in rows:
         if row["temporality"] != _CUMULATIVE:
-            seconds = (row["time_ns"] - (before or {"time_ns": row["start_ns"]})["time_ns"]) / _SECOND
-            yield row["step"], _of_increase(row["total"], row["all_observations"], row["total_sum"], seconds)
+            begin = before["time_ns"] if before else row["start_ns"]
+            seconds = (row["time_ns"] - begin) / _SECOND if begin else 0.0
+            found = _of_increase(row["total"], row["all_observations"], row["total_sum"], seconds)
+            yield row["step"], found | percentiles(map(parse, row["details"] or ()))
         else:
             if before is None or before["start_ns"] != row["start_ns"]:
                 before = _start(row, oldest_ns)
@@ -167,7 +180,9 @@ def _increase(before: dict[str, Any], row: dict[str, Any]) -> dict[str, float | 
         None if row[name] is None or before[name] is None else row[name] - before[name]
         for name in ("value", "observations", "sum")
     )
-    return _of_increase(value, observations, total, seconds) | _percentiles(before["detail"], row["detail"])
+    return _of_increase(value, observations, total, seconds) | percentiles(
+        [parse(row["detail"])], without=parse(before["detail"])
+    )
 
 
 def _of_increase(
@@ -178,30 +193,3 @@ def _of_increase(
     if observations is None:
         return {"rate": rate}
     return {"rate": rate, "mean": total / observations if total is not None and observations > 0 else None}
-
-
-def _percentiles(before: str | None, detail: str | None) -> dict[str, float | None]:
-    """Percentiles of what was observed between two points of a histogram, within a bucket by straight line."""
-    new, old = parse(detail), parse(before)
-    bounds = new.get("bounds") if isinstance(new, dict) else None
-    if not bounds or not isinstance(new, dict):
-        return {}
-    counts = list(new["buckets"])
-    if isinstance(old, dict) and len(old.get("buckets", ())) == len(counts):
-        counts = [count - less for count, less in zip(counts, old["buckets"], strict=True)]
-    total = sum(counts)
-    if total <= 0 or min(counts) < 0:
-        return {}
-    return {name: _quantile(bounds, counts, share * total) for name, share in _QUANTILES.items()}
-
-
-def _quantile(bounds: Sequence[float], counts: Sequence[int], rank: float) -> float:
-    below = 0
-    for index, count in enumerate(counts):
-        if below + count >= rank and count:
-            if index >= len(bounds):
-                break
-            low = bounds[index - 1] if index else min(0.0, bounds[0])
-            return low + (bounds[index] - low) * (rank - below) / count
-        below += count
-    return bounds[-1]

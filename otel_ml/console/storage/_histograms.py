@@ -1,13 +1,16 @@
-"""What histograms counted in a time range, over all replicas and restarts, and the quantiles of that."""
+"""What histograms counted in a time range, over all replicas and restarts, and quantiles of that and of points."""
 
 # ruff: noqa: S608 - names of tables and columns are ours, everything from outside is a parameter
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml.console.storage._queries import fetch, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import duckdb
 
     from otel_ml.console.storage._metric_points import Span
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 _DELTA: Final = 1
 _SERIES_LIMIT: Final = 5000
 SHARES: Final = (0.5, 0.95, 0.99)
+_PERCENTILES: Final = dict(zip(("p50", "p95", "p99"), SHARES, strict=True))
 
 
 class Histogram(NamedTuple):
@@ -84,3 +88,61 @@ def _rise(row: dict[str, Any], span: Span) -> Histogram:
 def _histogram(times: float, total: float | None, detail: str | None) -> Histogram:
     parsed = parse(detail) or {}
     return Histogram(times, total or 0.0, tuple(parsed.get("bounds") or ()), tuple(parsed.get("buckets") or ()))
+
+
+def percentiles(details: Iterable[Any], without: Any = None) -> dict[str, float | None]:
+    """Percentiles of some points together, less what was counted before; within a bucket by straight line."""
+    counts: dict[float, int] = {}
+    for detail in details:
+        for bound, count in _counts(detail).items():
+            counts[bound] = counts.get(bound, 0) + count
+    earlier = {bound: count for bound, count in _counts(without).items() if count}
+    # with other bounds than before it is not known which observations are new
+    if not counts.keys() >= earlier.keys():
+        return {}
+    found = sorted((bound, count - earlier.get(bound, 0)) for bound, count in counts.items())
+    total = sum(count for _, count in found)
+    if len(found) < 2 or total <= 0 or min(count for _, count in found) < 0:
+        return {}
+    return {name: _quantile(found, share * total) for name, share in _PERCENTILES.items()}
+
+
+def _counts(detail: Any) -> dict[float, int]:
+    """How many observations each bucket has, by its upper bound; infinity is that of the last one."""
+    if not isinstance(detail, dict):
+        return {}
+    if "scale" in detail:
+        return _exponential(detail)
+    bounds, buckets = detail.get("bounds") or (), detail.get("buckets") or ()
+    return dict(zip((*bounds, math.inf), buckets, strict=True)) if len(buckets) == len(bounds) + 1 else {}
+
+
+def _exponential(detail: dict[str, Any]) -> dict[float, int]:
+    """A bucket of 0 stays between those of negative and positive observations, so that all points agree on it."""
+    scale, negative, positive = detail["scale"], detail["negative"], detail["positive"]
+    counts = {0.0: detail["zero_count"]}
+    if positive["buckets"]:
+        counts[_bound(scale, positive["offset"])] = 0
+    for index, count in enumerate(positive["buckets"], positive["offset"]):
+        counts[_bound(scale, index + 1)] = count
+    for index, count in enumerate(negative["buckets"], negative["offset"]):
+        counts[-_bound(scale, index)] = count
+    if negative["buckets"]:
+        counts[-_bound(scale, negative["offset"] + len(negative["buckets"]))] = 0
+    return counts
+
+
+def _bound(scale: int, index: int) -> float:
+    try:
+        return math.pow(2.0, math.ldexp(index, -scale))
+    except OverflowError:
+        return math.inf
+
+
+def _quantile(found: list[tuple[float, int]], rank: float) -> float:
+    below, low = 0, min(0.0, found[0][0])
+    for bound, count in found:
+        if count and below + count >= rank:
+            return low if math.isinf(bound) else low + (bound - low) * (rank - below) / count
+        below, low = below + count, bound
+    return low

@@ -25,7 +25,7 @@ def services(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[
         cursor,
         "with served as (select service_name, count(*) as requests, count(*) filter (status = ?) as errors, "
         "count(*) filter (contains(attributes, ?)) as refused, "
-        "quantile_cont(greatest(end_ns - start_ns, 0) / 1e9, [0.5, 0.95, 0.99]) as latency, "
+        "quantile_cont((end_ns - start_ns) / 1e9, [0.5, 0.95, 0.99]) filter (end_ns >= start_ns) as latency, "
         f"max(place_ns) as newest_ns from spans where is_entry and {WHERE} "
         "group by service_name), seen as (select service_name, max(received_ns) as newest_ns from ("
         f"select service_name, received_ns from spans where {WHERE} union all "
