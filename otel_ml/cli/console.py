@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from otel_ml import semconv
 from otel_ml.cli._arguments import add_json, whole
 from otel_ml.cli._terminal import CommandError, say, show
-from otel_ml.console import ConsoleError, Options, default_database, serve
+from otel_ml.console import ConsoleError, Options, default_database, make_token, read_token, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +21,7 @@ _GRPC_PORT: Final = 4317
 _EPILOG: Final = """\
 example:
   otel-ml console --database fraud.duckdb
+  otel-ml console --host 0.0.0.0 --token-file console.token
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 python service.py
 """
 
@@ -40,6 +43,13 @@ def define(parser: argparse.ArgumentParser) -> None:
         type=_port_or_off,
         metavar="PORT",
         help=f"port of OTLP/gRPC, or off (default: {_GRPC_PORT}, and off if --port is not {default.port})",
+    )
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help=f"file with the token that senders and logins need, made if it does not exist (default: "
+        f"{semconv.ENV_CONSOLE_TOKEN}; on loopback none)",
     )
     parser.add_argument(
         "--database",
@@ -66,25 +76,30 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the console until a signal ends it; 0 if all that was accepted has been written."""
+    # files hold features and a token, so only the owner may read them
+    os.umask(0o077)
     try:
         options = Options(
             host=arguments.host,
             port=arguments.port,
             grpc_port=_grpc_port(arguments),
+            token=_token(arguments.token_file),
             database=arguments.database,
             retention_hours=arguments.retention_hours,
             max_rows=arguments.max_rows,
         )
-        if not options.is_loopback:
-            say(_PROGRAM, f"warning: others can reach {options.host}, and anyone who does can read all predictions")
-        # the file and its log hold features, so only the owner may read them
-        os.umask(0o077)
         if serve(options, _ready(options, as_json=arguments.json)):
             return 0
     except ConsoleError as error:
         raise CommandError(error) from error
     say(_PROGRAM, "some accepted records could not be written")
     return 1
+
+
+def _token(file: Path | None) -> str | None:
+    if file is not None and make_token(file):
+        say(_PROGRAM, f"made {file} with a new token")
+    return read_token(file, os.environ)
 
 
 def _port_or_off(text: str) -> int | str:

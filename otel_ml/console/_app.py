@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from otel_ml.console.login._gate import Gate
+from otel_ml.console.login._pages import LoginPages
+from otel_ml.console.login._sessions import Sessions
+from otel_ml.console.login._token import Token
 from otel_ml.console.receiving._endpoints import Receiver
 from otel_ml.console.receiving._otlp_http import SIGNALS
 from otel_ml.console.web import _pages
@@ -19,6 +24,7 @@ from otel_ml.console.web._query_runner import QueryRunner
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from otel_ml.console._options import Options
@@ -39,7 +45,7 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 def build(store: Database, ingest: IngestQueue, options: Options) -> ASGIApp:
     """The ASGI application over an open store and a queue."""
     reader, receiver = QueryRunner(store), Receiver(ingest, options)
-    frame = Frame(reader)
+    frame = Frame(reader, has_login=options.token is not None)
 
     async def failed(request: Request, problem: Exception) -> Response:
         status = problem.status_code if isinstance(problem, HTTPException) else 500
@@ -48,21 +54,31 @@ def build(store: Database, ingest: IngestQueue, options: Options) -> ASGIApp:
             return error(status, text)
         return frame.message(status, f"{text.capitalize()}.")
 
-    app = Starlette(
-        routes=[
-            *(Route(f"/v1/{signal}", receiver.receive, methods=["POST"]) for signal in SIGNALS),
-            *Api(reader, ingest).routes(),
-            *_pages.routes(frame, ingest, options),
-        ],
-        exception_handlers={HTTPException: failed, Exception: failed},
-    )
-    return _Guarded(app, local_only=options.is_loopback)
+    routes: list[BaseRoute] = [
+        *(Route(f"/v1/{signal}", receiver.receive, methods=["POST"]) for signal in SIGNALS),
+        *Api(reader, ingest).routes(),
+        *_pages.routes(frame, ingest, options),
+        Route("/healthz", _answers, methods=["GET"]),
+    ]
+    handlers = {HTTPException: failed, Exception: failed}
+    if options.token is None:
+        return _Guarded(Starlette(routes=routes, exception_handlers=handlers), local_only=True)
+    token = Token(options.token)
+    sessions = Sessions(token)
+    login = LoginPages(frame, token, sessions)
+    app = Starlette(routes=[*routes, *login.routes()], exception_handlers=handlers)
+    return _Guarded(Gate(app, token, sessions, login), local_only=False)
+
+
+async def _answers(_request: Request) -> Response:
+    """Answers a probe."""
+    return PlainTextResponse("ok\n")
 
 
 class _Guarded:
-    """Adds the security headers and, on loopback, refuses reads under any other host name.
+    """Adds the security headers and, without a token, refuses reads under any other host name than those of loopback.
 
-    A web site can point its own host name at 127.0.0.1; its scripts could then read the answers.
+    A web site can point its own host name at 127.0.0.1; its scripts could then read the answers. They have no login.
     """
 
     def __init__(self, app: ASGIApp, *, local_only: bool) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from otel_ml import semconv
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 MEMORY = ":memory:"
@@ -25,6 +27,8 @@ class Options:
     """Port of the receiver, the API and the page; 0 takes a free one."""
     grpc_port: int | None = None
     """Port of the OTLP/gRPC receiver; 0 takes a free one, None has none."""
+    token: str | None = field(default=None, repr=False)
+    """What senders, programs and logins have to show; none on loopback, unless one is given."""
     database: str = MEMORY
     """Path of the DuckDB file, or ``:memory:``."""
     retention_hours: float = 72.0
@@ -52,6 +56,11 @@ class Options:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ConsoleError(f"--port {self.port}: expected 0 to 65535")
+        if not self.is_loopback and self.token is None:
+            raise ConsoleError(
+                f"--host {self.host}: a console that others can reach needs a token; add --token-file FILE (made if it "
+                f"does not exist) or set {semconv.ENV_CONSOLE_TOKEN}"
+            )
         if not 0 < self.retention_hours <= 24 * 3650:
             raise ConsoleError(f"--retention-hours {self.retention_hours:g}: expected more than 0, at most 87600")
         if not 1 <= self.max_rows <= 100_000_000:

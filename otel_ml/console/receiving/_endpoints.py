@@ -107,6 +107,15 @@ class Receiver:
         return _otlp_http.rows(signal, plain, encoding, self._records)
 
 
+def refused(request: Request, refusal: RefusalError) -> Response:
+    """The answer to a request whose body is not read, in its encoding if that is known."""
+    try:
+        encoding = _otlp_http.read_content_type(request.headers.get("content-type", ""))
+    except RefusalError:
+        encoding = _otlp_http.JSON
+    return _refused(refusal, encoding)
+
+
 def _refused(refusal: RefusalError, encoding: str) -> Response:
     headers = {} if refusal.retry_after is None else {"retry-after": str(refusal.retry_after)}
     return Response(_otlp_http.refuse(refusal, encoding), refusal.status, headers, media_type=encoding)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import grpc
 
 from otel_ml.console._options import ConsoleError
+from otel_ml.console.login._grpc import TokenInterceptor
+from otel_ml.console.login._token import Token
 from otel_ml.console.receiving import _otlp_http
 from otel_ml.console.receiving._otlp_http import RefusalError
 
@@ -44,10 +46,12 @@ class GrpcReceiver:
             ConsoleError: The port is in use.
         """
         host, port = self._options.host, self._options.grpc_port
+        token = self._options.token
         self._server = grpc.server(
             ThreadPoolExecutor(_WORKERS, "otel-ml-console-grpc"),
             # without the second option two consoles would share the port, each with half of the requests
             options=[("grpc.max_receive_message_length", self._options.max_request_bytes), ("grpc.so_reuseport", 0)],
+            interceptors=[] if token is None else [TokenInterceptor(Token(token))],
         )
         for signal, service in _SERVICES.items():
             handler = grpc.unary_unary_rpc_method_handler(self._export(signal))

@@ -39,8 +39,9 @@ BLOCK = 16 << 10
 _MEMBERS = 1000
 _OBJECTS = 1_000_000
 _IDS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
-_RPC_CODES = {400: 3, 408: 4, 413: 8, 415: 3, 429: 8, 503: 14}
-"""google.rpc code of an HTTP status (INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE)."""
+_RPC_CODES = {400: 3, 401: 16, 408: 4, 413: 8, 415: 3, 429: 8, 503: 14}
+"""google.rpc code of an HTTP status: INVALID_ARGUMENT, UNAUTHENTICATED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED,
+UNAVAILABLE."""
 
 
 class RefusalError(Exception):

@@ -51,7 +51,7 @@ _TEMPLATES: Final = Path(__file__).parent / "templates"
 class Frame:
     """Renders the pages."""
 
-    def __init__(self, reader: QueryRunner) -> None:
+    def __init__(self, reader: QueryRunner, *, has_login: bool = False) -> None:
         self.reader = reader
         self.static = _assets.prefix()
         self._templates = jinja2.Environment(
@@ -65,6 +65,7 @@ class Frame:
         self._templates.filters |= _formats.FILTERS | {"bin": bin_text}
         self._templates.globals |= {
             "static": self.static,
+            "has_login": has_login,
             "has_library": _assets.LIBRARY.is_file(),
             "pages": PAGES,
             "of_one_model": OF_ONE_MODEL,
@@ -117,6 +118,10 @@ class Frame:
             "message.html", status, view=anything, models=[], here="", kept=[], is_live=False, title=f"{status}",
             text=text,
         )  # fmt: skip
+
+    def standalone(self, template: str, status: int, **values: Any) -> Response:
+        """Returns a page without the bar."""
+        return self._answer(template, status, **values)
 
     def _answer(self, template: str, status: int, **values: Any) -> Response:
         return HTMLResponse(self._templates.get_template(template).render(values), status)

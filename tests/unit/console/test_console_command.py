@@ -94,14 +94,28 @@ def test_bad_values_are_one_line():
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_a_host_beyond_loopback_is_a_warning():
-    """With --host the console answers to any host name and prints a warning."""
-    process, ready = start("--database", ":memory:", "--host", "0.0.0.0")
-    port = ready["address"].rpartition(":")[2]
-    assert Client(f"http://127.0.0.1:{port}").send("/api/status", Host="console.example").status == 200
-    code, _, err = finish(process)
-    assert code == 0
-    assert err == ("otel-ml console: warning: others can reach 0.0.0.0, and anyone who does can read all predictions\n")
+def test_a_host_beyond_loopback_takes_a_token(tmp_path):
+    """With --host the console makes its token, never prints it, and answers to any host name, over both protocols."""
+    file = tmp_path / "token"
+    options = ("--database", ":memory:", "--host", "0.0.0.0", "--grpc-port", "0", "--token-file", str(file))
+    process, ready = start(*options)
+    token, port = file.read_text().strip(), ready["address"].rpartition(":")[2]
+    client = Client(f"http://127.0.0.1:{port}")
+    assert client.send("/api/status", Host="console.example").status == 401
+    known = client.send("/api/status", Host="console.example", Authorization=f"Bearer {token}")
+    assert (known.status, finish(process)) == (200, (0, "", f"otel-ml console: made {file} with a new token\n"))
+
+
+def test_a_host_beyond_loopback_without_a_token_is_refused():
+    """The console does not start, and the line names what to add."""
+    done = subprocess.run(
+        command("--database", ":memory:", "--host", "0.0.0.0"), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "otel-ml console: --host 0.0.0.0: a console that others can reach needs a token; add --token-file FILE (made if "
+        "it does not exist) or set OTEL_ML_CONSOLE_TOKEN\n"
+    )
 
 
 def test_the_ready_line_for_people_names_the_address():

@@ -20,6 +20,8 @@ const keep = (node) => !node.matches?.(".plot, .toggle");
 
 async function refresh(morph, enhance) {
   const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
+  // the login has ended: the same address asks for the token
+  if (answer.status === 401) return location.reload();
   if (!answer.ok) throw new Error(answer.statusText);
   const next = new DOMParser().parseFromString(await answer.text(), "text/html");
   // another version of the console serves other scripts

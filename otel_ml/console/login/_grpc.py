@@ -1,0 +1,33 @@
+"""The token of OTLP/gRPC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from otel_ml.console.login._gate import REFUSED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_ml.console.login._token import Token
+
+
+class TokenInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]
+    """Refuses calls without the token before their message is read."""
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+
+    def intercept_service(self, continuation: Callable[[Any], Any], handler_call_details: Any) -> Any:
+        """Returns the handler of a call."""
+        given = handler_call_details.invocation_metadata
+        if self._token.is_bearer(text for name, text in given if name == "authorization"):
+            return continuation(handler_call_details)
+        # a handler of streams begins before the first message
+        return grpc.stream_stream_rpc_method_handler(_refuse)
+
+
+def _refuse(_messages: Any, context: Any) -> Any:
+    context.abort(grpc.StatusCode.UNAUTHENTICATED, REFUSED)
