@@ -1,23 +1,34 @@
-"""Debian's Chromium, driven by playwright, and a console to open."""
+"""Debian's Chromium, driven by playwright, and consoles to open.
+
+A module that shows other rows has its own fixture `filled`; `visit` opens its pages.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "console"))
 
 from console_server import Console, running  # noqa: E402
+from pages_feed import feed_pages  # noqa: E402
 
 from otel_ml.console._options import Options  # noqa: E402
 
+_RUN = """async (rules) => {
+  const options = { resultTypes: ["violations"], preload: false, elementRef: false };
+  const found = await axe.run(rules.length ? { ...options, runOnly: rules } : options);
+  return found.violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`));
+}"""
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -39,9 +50,9 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(chromium: str) -> Iterator[Browser]:
-    """One browser per module: while it runs, this thread has a running event loop."""
+    """One browser until a test of another folder runs: while it is there, this thread has a running event loop."""
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox"] if os.geteuid() == 0 else []
@@ -50,24 +61,60 @@ def browser(chromium: str) -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens each page in its own context."""
-    contexts = []
+@pytest.fixture(scope="package")
+def contexts(browser: Browser) -> dict[str, BrowserContext]:
+    """The contexts by their options: the second page of one has the scripts of the console in its cache."""
+    return {}
 
-    def opened(**options: object) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
-        return context.new_page()
+
+@pytest.fixture
+def open_page(browser: Browser, contexts: dict[str, BrowserContext]) -> Iterator[Callable[..., Page]]:
+    """Opens a page in a context with these options; nothing that it stores is left to the next test."""
+    pages: list[Page] = []
+
+    def opened(**options: Any) -> Page:
+        options = {"viewport": {"width": 1280, "height": 900}, **options}
+        key = json.dumps(options, sort_keys=True)
+        if key not in contexts:
+            contexts[key] = browser.new_context(**options)
+        pages.append(contexts[key].new_page())
+        return pages[-1]
 
     yield opened
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.evaluate("() => { try { localStorage.clear(); sessionStorage.clear() } catch {} }")
+        page.context.clear_cookies()
+        page.close()
+
+
+@pytest.fixture
+def visit(request: pytest.FixtureRequest, open_page: Callable[..., Page]) -> Iterator[Callable[..., Page]]:
+    """Opens a path of the console `filled`, or an address; the test fails on anything that the browser reports."""
+    reported: list[str] = []
+
+    def opened(path: str = "/", **options: Any) -> Page:
+        page = open_page(**options)
+        page.on("console", lambda message: reported.append(message.text))
+        page.on("pageerror", lambda error: reported.append(str(error)))
+        page.on("dialog", lambda dialog: reported.append(dialog.message))
+        page.goto(request.getfixturevalue("filled").address + path if path.startswith("/") else path)
+        return page
+
+    yield opened
+    assert reported == []
+
+
+@pytest.fixture(scope="package")
+def filled() -> Iterator[Console]:
+    """What most pages show: two versions of a model, errors, labels, a changed feature, a service without a model."""
+    with running(Options()) as started:
+        feed_pages(started)
+        yield started
 
 
 @pytest.fixture
 def console() -> Iterator[Console]:
-    """A console that keeps its rows in memory."""
+    """An empty console that keeps its rows in memory."""
     with running(Options()) as started:
         yield started
 
@@ -81,8 +128,8 @@ def axe() -> Callable[..., list[str]]:
     text = script.read_text(encoding="utf-8")
 
     def broken(page: Page, *rules: str) -> list[str]:
-        page.evaluate(text)
-        found = page.evaluate("rules => axe.run(rules.length ? {runOnly: rules} : {})", list(rules))
-        return [f"{rule['id']}: {node['html'][:200]}" for rule in found["violations"] for node in rule["nodes"]]
+        if not page.evaluate("'axe' in window"):
+            page.evaluate(text)
+        return page.evaluate(_RUN, list(rules))
 
     return broken

@@ -3,19 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from console_server import running
-from pages_feed import feed_pages
 from playwright.sync_api import expect
-
-from otel_ml.console._options import Options
-
-
-@pytest.fixture(scope="module")
-def filled():
-    """A console with a feature that drifted and one that did not."""
-    with running(Options()) as started:
-        feed_pages(started)
-        yield started
 
 
 def test_from_a_verdict_to_what_changed(filled, open_page, axe):

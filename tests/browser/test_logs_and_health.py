@@ -6,6 +6,7 @@ import pytest
 from console_feed import NOW, TRACE, counter, logs, metrics, prediction, record, span, traces
 from console_server import running
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from page_steps import expect_drawn
 from playwright.sync_api import expect
 
 from otel_ml import semconv
@@ -44,22 +45,6 @@ def filled():
             ),
         )  # fmt: skip
         yield started
-
-
-@pytest.fixture
-def visit(filled, open_page):
-    """Opens a page; the test fails on anything that the browser reports."""
-    reported = []
-
-    def opened(path, **options):
-        page = open_page(**options)
-        page.on("console", lambda message: reported.append(message.text))
-        page.on("pageerror", lambda error: reported.append(str(error)))
-        page.goto(filled.address + path)
-        return page
-
-    yield opened
-    assert reported == []
 
 
 def texts(page):
@@ -155,7 +140,7 @@ def test_an_empty_console_says_what_to_do(console, open_page):
 def test_they_are_readable_everywhere(visit, axe, path):
     """Nothing is cut off, no rule of accessibility is broken, and a hostile line is text."""
     page = visit(path)
-    expect(page.locator("figure[data-chart]:not([data-drawn])")).to_have_count(0)
+    expect_drawn(page)
     assert axe(page) == []
     page.emulate_media(color_scheme="dark")
     assert axe(page, "color-contrast") == []

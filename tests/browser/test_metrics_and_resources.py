@@ -9,6 +9,7 @@ import pytest
 from console_feed import NOW, counter, metrics, pairs
 from console_server import running
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint
+from page_steps import expect_drawn
 from playwright.sync_api import expect
 
 from otel_ml.console._options import Options
@@ -70,22 +71,6 @@ def filled():
             )
         )  # fmt: skip
         yield started
-
-
-@pytest.fixture
-def visit(filled, open_page):
-    """Opens a page; the test fails on anything that the browser reports."""
-    reported = []
-
-    def opened(path, **options):
-        page = open_page(**options)
-        page.on("console", lambda message: reported.append(message.text))
-        page.on("pageerror", lambda error: reported.append(str(error)))
-        page.goto(filled.address + path)
-        return page
-
-    yield opened
-    assert reported == []
 
 
 def expect_series(page, *found):
@@ -167,7 +152,7 @@ PAGES = ("/metrics?range=1h", "/resources?range=1h", "/metrics?range=1h&name=sho
 def test_they_are_readable_everywhere(visit, axe, path):
     """Nothing is cut off, no rule of accessibility is broken, and a hostile label is text."""
     page = visit(path)
-    expect(page.locator("figure[data-chart]:not([data-drawn])")).to_have_count(0)
+    expect_drawn(page)
     assert axe(page) == []
     page.emulate_media(color_scheme="dark")
     assert axe(page, "color-contrast") == []

@@ -6,14 +6,11 @@ import re
 import threading
 import time
 
-import pytest
 from console_feed import NOW, logs, prediction, span, traces
-from console_server import running
-from pages_feed import feed_pages
+from page_steps import expect_drawn, update
 from playwright.sync_api import expect
 
 from otel_ml import semconv
-from otel_ml.console._options import Options
 from otel_ml.console.web.pages._prediction_list import COLUMNS
 
 PAGES = (
@@ -24,30 +21,6 @@ PAGES = (
     "/predictions?limit=5",
     "/predictions/p-1",
 )
-
-
-@pytest.fixture(scope="module")
-def filled():
-    """A console with two versions of a model, errors, labels, a changed feature and a service without a model."""
-    with running(Options()) as started:
-        feed_pages(started)
-        yield started
-
-
-@pytest.fixture
-def visit(filled, open_page):
-    """Opens a page; the test fails on anything that the browser reports."""
-    reported = []
-
-    def opened(path="/", **options):
-        page = open_page(**options)
-        page.on("console", lambda message: reported.append(message.text))
-        page.on("pageerror", lambda error: reported.append(str(error)))
-        page.goto(filled.address + path)
-        return page
-
-    yield opened
-    assert reported == []
 
 
 def test_the_overview_says_first_what_needs_attention(visit):
@@ -254,7 +227,7 @@ def test_pages_are_accessible(visit, filled, axe):
     page = visit("/", color_scheme="light")
     for path in PAGES:
         page.goto(filled.address + path)
-        expect(page.locator("figure[data-chart]:not([data-drawn])")).to_have_count(0)
+        expect_drawn(page)
         assert axe(page) == [], path
         page.emulate_media(color_scheme="dark")
         assert axe(page, "color-contrast") == [], path
@@ -264,18 +237,12 @@ def test_pages_are_accessible(visit, filled, axe):
 _PLACE = "document.activeElement.getBoundingClientRect().top"
 
 
-def update(page):
-    """Asks for an update now, as a page does that comes back into view."""
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-
-
 def test_an_update_keeps_focus_and_scroll(console, open_page):
     """New records appear; focus and scroll stay: opnsense/core#821, kubernetes-retired/dashboard#5099, OctopusDeploy/Issues#4361."""
     console.feed(logs(*(prediction(f"p-{index}", at=NOW - index) for index in range(90))))
     page = open_page(viewport={"width": 641, "height": 800})
     columns = "&".join(f"column={name}" for name in COLUMNS)
     page.goto(f"{console.address}/predictions?{columns}")
-    expect(page.locator("#state[data-kind=live]")).to_be_visible()
     page.evaluate("window.same = true")
     link = page.locator("tbody tr").nth(40).locator("a").first
     link.focus()
@@ -298,7 +265,6 @@ def test_an_update_keeps_charts_and_open_tables(console, open_page):
     figure = page.locator("figure[data-drawn]", has_text="Scores")
     figure.locator(".toggle").click()
     page.evaluate("document.querySelectorAll('canvas').forEach((each) => { each.isOld = true; })")
-    expect(page.locator("#state[data-kind=live]")).to_be_visible()
     console.feed(logs(*(prediction(f"new-{index}", score=0.1, at=NOW - index) for index in range(9))))
     update(page)
     expect(page.locator(".strip")).to_contain_text("in 18 calls")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from console_feed import NOW, batch, label, logs, metrics, prediction, record, span, traces
 from console_server import running
+from page_steps import update
 from performance_feed import gauge
 from playwright.sync_api import expect
 
@@ -46,23 +47,6 @@ def filled():
             ),
         )
         yield started
-
-
-@pytest.fixture
-def visit(filled, open_page):
-    """Opens a page; the test fails on anything that the browser reports."""
-    reported = []
-
-    def opened(path, **options):
-        page = open_page(**options)
-        page.on("console", lambda message: reported.append(message.text))
-        page.on("pageerror", lambda error: reported.append(str(error)))
-        page.on("dialog", lambda dialog: reported.append(dialog.message))
-        page.goto(filled.address + path)
-        return page
-
-    yield opened
-    assert reported == []
 
 
 def test_a_feature_is_judged_by_its_training_values(visit):
@@ -109,7 +93,8 @@ def test_a_late_label_appears(visit, filled):
     page = visit("/predictions/p-2")
     page.click("summary >> text=predict fraud")
     filled.feed(logs(label("p-2", "0", correct=False)))
-    expect(page.locator(".strip .mark.no")).to_be_visible(timeout=20_000)
+    update(page)
+    expect(page.locator(".strip .mark.no")).to_be_visible()
     expect(page.locator("details[open]")).to_have_count(1)
     expect(page.locator(".logs")).to_contain_text("+2 ms")
 

@@ -7,6 +7,7 @@ import json
 import pytest
 from console_feed import NOW, batch, failure, label, logs, prediction
 from console_server import running
+from page_steps import update
 from playwright.sync_api import expect
 
 from otel_ml.console._options import Options
@@ -39,22 +40,6 @@ def filled():
         yield started
 
 
-@pytest.fixture
-def visit(filled, open_page):
-    """Opens a page; the test fails on anything that the browser reports."""
-    reported = []
-
-    def opened(path="/predictions", **options):
-        page = open_page(**options)
-        page.on("console", lambda message: reported.append(message.text))
-        page.on("pageerror", lambda error: reported.append(str(error)))
-        page.goto(filled.address + path)
-        return page
-
-    yield opened
-    assert reported == []
-
-
 def links(page):
     """The ids that the rows lead to."""
     found = page.locator("main tbody tr td:first-child a").evaluate_all(
@@ -65,7 +50,7 @@ def links(page):
 
 def test_from_all_predictions_to_the_wrong_one(visit):
     """One click shows the wrong predictions, a batch with a wrong row among them, and the next one opens it."""
-    page = visit()
+    page = visit("/predictions")
     assert links(page)[:3] == ["o-1", "b-1", "f-1"]
     page.click("nav.kinds >> text=Wrong")
     expect(page.locator("nav.kinds [aria-current]")).to_have_text("Wrong")
@@ -168,11 +153,12 @@ def test_files_have_what_the_page_lists(visit):
 
 def test_what_is_typed_stays_while_the_list_is_live(visit, filled):
     """A new prediction appears in the list, and a half filled form stays as it is."""
-    page = visit()
+    page = visit("/predictions")
     page.get_by_label("Feature", exact=True).fill("age>")
     page.locator("h1").click()
     filled.feed(logs(prediction("late", at=NOW + 10**9)))
-    page.wait_for_selector("a[href='/predictions/late']", timeout=20_000)
+    update(page)
+    expect(page.locator("a[href='/predictions/late']")).to_be_visible()
     expect(page.get_by_label("Feature", exact=True)).to_have_value("age>")
 
 

@@ -3,34 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from console_server import running
-from pages_feed import feed_pages
 from playwright.sync_api import expect
-
-from otel_ml.console._options import Options
-
-
-@pytest.fixture(scope="module")
-def filled():
-    with running(Options()) as started:
-        feed_pages(started)
-        yield started
-
-
-@pytest.fixture
-def visit(filled, open_page):
-    """Opens a page; the test fails on anything that the browser reports, such as a style that is not allowed."""
-    reported = []
-
-    def opened(path, **options):
-        page = open_page(**options)
-        page.on("console", lambda message: reported.append(message.text))
-        page.on("pageerror", lambda error: reported.append(str(error)))
-        page.goto(filled.address + path if path.startswith("/") else path)
-        return page
-
-    yield opened
-    assert reported == []
 
 
 def test_any_page_leads_to_the_report_and_it_leads_back(visit):

@@ -77,22 +77,6 @@ def filled():
         yield started
 
 
-@pytest.fixture
-def visit(filled, open_page):
-    """Opens a page; the test fails on anything that the browser reports."""
-    reported = []
-
-    def opened(path="/requests", **options):
-        page = open_page(**options)
-        page.on("console", lambda message: reported.append(message.text))
-        page.on("pageerror", lambda error: reported.append(str(error)))
-        page.goto(filled.address + path)
-        return page
-
-    yield opened
-    assert reported == []
-
-
 def listed(page):
     """Status and prediction of each row."""
     return [
@@ -103,7 +87,7 @@ def listed(page):
 
 def test_each_request_is_listed_also_without_a_prediction(visit):
     """The newest requests come first, with their status and prediction; a kind shows some of them by one click."""
-    page = visit()
+    page = visit("/requests")
     assert listed(page) == [("500", "none"), ("422", "none"), ("200", "p-1"), ("200", "none")]
     page.get_by_role("link", name="Refused").click()
     assert listed(page) == [("422", "none")]
@@ -184,7 +168,7 @@ def test_a_long_trace_is_shown_in_parts(visit, filled):
 def test_a_trace_is_found_by_its_id(visit):
     """The search finds a trace without a prediction, and one of which only log lines have arrived."""
     for trace in (REFUSED, LOGS_ONLY):
-        page = visit()
+        page = visit("/requests")
         page.fill(".find input", trace.upper())
         page.keyboard.press("Enter")
         page.wait_for_url(f"**/traces/{trace}")
