@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from otel_ml.console.receiving._values import dump
 from otel_ml.console.storage.lists import _prediction_export
 from otel_ml.console.storage.lists._prediction_export import COLUMNS
-from otel_ml.console.storage.lists._prediction_list import PredictionFilter
+from otel_ml.console.storage.lists._prediction_filter import PredictionFilter
 from otel_ml.console.web import _parameters
 from otel_ml.console.web._operations import PREDICTION_FILTER, Operation
 from otel_ml.console.web._query_parameters import BadParameterError

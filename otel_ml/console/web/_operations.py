@@ -16,6 +16,7 @@ from otel_ml.console.storage import (
 )
 from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.storage.lists import _log_list, _prediction_list, _request_list
+from otel_ml.console.storage.lists._prediction_filter import TRUTHS, PredictionFilter
 from otel_ml.console.web import _parameters as of
 from otel_ml.console.web._overview_rows import overview
 from otel_ml.console.web.details import _explained
@@ -31,9 +32,10 @@ PREDICTION_FILTER: Final = (
     of.SINCE,
     of.UNTIL,
     of.text("id", "how the id begins"),
+    of.TRACE_ID,
     of.text("class", "predicted class", field="outcome"),
     of.text("label", "newest label"),
-    of.choice("truth", "what the newest label says of the prediction", _prediction_list.TRUTHS),
+    of.choice("truth", "what the newest label says of the prediction", TRUTHS),
     of.flag("failed", "whether the call failed"),
     of.text("error_type", "type of the error of a failed call"),
     of.number("min_score", "at least this score"),
@@ -90,7 +92,7 @@ class Operation(NamedTuple):
 
 
 def _predictions(cursor: Any, **given: Any) -> Any:
-    return _prediction_list.predictions(cursor, _prediction_list.PredictionFilter(**given))
+    return _prediction_list.predictions(cursor, PredictionFilter(**given))
 
 
 def _requests(cursor: Any, **given: Any) -> Any:
@@ -154,7 +156,8 @@ OPERATIONS: Final = (
     Operation(
         "/api/predictions",
         "Predictions, the newest first",
-        "`predictions` with their labels, and `next`",
+        "`predictions` with their labels, and `next`. If output, score, features or label are asked for, "
+        "`fitting_rows` of a batch says how many of its rows fit, and has the first 20",
         (*PREDICTION_FILTER, of.LIMIT, of.AFTER),
         _predictions,
     ),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from otel_ml.console.receiving._values import INT64_MAX
 from otel_ml.console.storage.lists._conditions import Place
-from otel_ml.console.storage.lists._prediction_list import FeatureCondition
+from otel_ml.console.storage.lists._feature_condition import FeatureCondition
 from otel_ml.console.web._query_parameters import LIMIT_MAX, TEXT_MAX, BadParameterError, moment_of
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 _MANY_MAX = 16
 """How often a parameter may be repeated that may be."""
-_FEATURE = re.compile(r"(?P<name>.+?)(?P<operator>>=|<=|!=|=|>|<)(?P<value>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -133,15 +131,6 @@ def _place(given: str) -> Place | None:
     return Place(int(place_ns), key) if is_place and key else None
 
 
-def _feature(given: str) -> FeatureCondition | None:
-    found = _FEATURE.fullmatch(given)
-    if found is None:
-        return None
-    condition = FeatureCondition(*found.group("name", "operator", "value"))
-    is_ordered = condition.operator in {"=", "!="} or _number(condition.value) is not None
-    return condition if is_ordered else None
-
-
 def _label(given: str) -> tuple[str, str] | None:
     name, equals, value = given.partition("=")
     return (name, value) if name and equals else None
@@ -168,9 +157,10 @@ TRACE_ID = Parameter(
 )
 FEATURE = Parameter(
     "feature",
-    "value of a feature: `country=DE`, `age>=60`, `income=` (missing); may be repeated",
-    _feature,
-    "a name, one of = != < <= > >= and a value",
+    "value of a feature: `country=DE`, `age>=60`, `country in DE, FR`, `income is missing`, or their contrary with "
+    "`!=`, `not in`, `is not missing`; may be repeated. A name that has one of these in it stands in double quotes",
+    FeatureCondition.read,
+    "a name, one of = != < <= > >= in and a value, or a name and: is missing",
     {"type": "string"},
     field="features",
     is_repeated=True,

@@ -8,14 +8,12 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from otel_ml.console.receiving._values import INT64_MAX
-from otel_ml.console.storage.lists._prediction_list import PredictionFilter
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from starlette.datastructures import QueryParams
 
-_LIMIT = 100
 LIMIT_MAX = 1000
 TEXT_MAX = 512
 
@@ -33,16 +31,6 @@ def check(parameters: QueryParams, known: Collection[str], repeated: Collection[
         raise BadParameterError("a parameter is repeated")
     if any(len(value) > TEXT_MAX for value in parameters.values()):
         raise BadParameterError(f"a parameter is longer than {TEXT_MAX} characters")
-
-
-def limit(parameters: QueryParams) -> int:
-    """`limit`, a whole number from 1 to 1000; 100 by default."""
-    given = parameters.get("limit")
-    if given is None:
-        return _LIMIT
-    if not (given.isascii() and given.isdecimal() and len(given) < 10 and 1 <= int(given) <= LIMIT_MAX):
-        raise BadParameterError(f"limit: expected a whole number from 1 to {LIMIT_MAX}")
-    return int(given)
 
 
 def moment(parameters: QueryParams, name: str) -> int | None:
@@ -63,25 +51,6 @@ def moment_of(text: str) -> int | None:
     if not math.isfinite(seconds) or not 0 <= seconds <= INT64_MAX / 1e9:
         return None
     return min(int(seconds * 1e9), INT64_MAX)
-
-
-def prediction_filter(parameters: QueryParams, known: Collection[str]) -> PredictionFilter:
-    """The filter of a list of predictions; an empty model or version means all."""
-    check(parameters, known)
-    return PredictionFilter(
-        limit=limit(parameters),
-        model=parameters.get("model") or None,
-        version=parameters.get("version") or None,
-        since_ns=moment(parameters, "since"),
-    )
-
-
-def model(parameters: QueryParams) -> str:
-    """The name of a model."""
-    given = parameters.get("model")
-    if not given:
-        raise BadParameterError("model: expected the name of a model")
-    return given
 
 
 def _iso_seconds(given: str) -> float:

@@ -10,9 +10,11 @@ import json
 from urllib.parse import quote
 
 import pytest
-from console_feed import NOW, batch, failure, label, logs, prediction, record
+from console_feed import NOW, TRACE, batch, failure, label, logs, prediction, record
+from console_server import running
 
 from otel_ml import semconv
+from otel_ml.console._options import Options
 
 SECOND = 10**9
 
@@ -28,32 +30,33 @@ def ids(console, query=""):
         after = f"&after={page['next']}"
 
 
-@pytest.fixture
-def filled(console):
+@pytest.fixture(scope="module")
+def filled():
     """Predictions of one model that differ in everything a list can be narrowed by, the newest first: f to a."""
     other = {semconv.MODEL_VERSION: "2.0.0", semconv.MODEL_ROLE: "canary", semconv.PREDICTION_DURATION_ATTRIBUTE: 0.5}
-    console.feed(
-        logs(
-            prediction("a", features={"age": 41, "country": "DE", "a/b~c": 1.0}, score=0.1, outcome="0", at=NOW),
-            prediction("b", features={"age": 70, "country": None}, score=0.9, at=NOW + 1),
-            prediction("c", features={"age": 7.0, "country": "41"}, score=0.5, at=NOW + 2),
-            batch("d", 3, at=NOW + 4, own="dd" * 8),
-            failure("e", at=NOW + 5),
-        ),
-        logs(record(
-            json.dumps({"features": {}, "prediction": "1"}),
-            {semconv.MODEL_NAME: "fraud", semconv.PREDICTION_ID: "f", semconv.PREDICTION_CLASS: "1"} | other,
-            event=semconv.PREDICTION_EVENT, at=NOW + 6,
-        ), service="other-api"),
-        logs(
-            label("a", "0", correct=True, at=NOW + 9),
-            label("b", "1", correct=True, at=NOW + 9),
-            label("b", "0", correct=False, at=NOW + 10),
-            label("d.0", "0", correct=True, at=NOW + 9, own="dd" * 8),
-            label("d.2", "1", correct=False, at=NOW + 9, own="dd" * 8),
-        ),
-    )  # fmt: skip
-    return console
+    with running(Options()) as started:
+        started.feed(
+            logs(
+                prediction("a", features={"age": 41, "country": "DE", "a/b~c": 1.0}, score=0.1, outcome="0", at=NOW),
+                prediction("b", features={"age": 70, "country": None}, score=0.9, at=NOW + 1),
+                prediction("c", features={"age": 7.0, "country": "41"}, score=0.5, at=NOW + 2),
+                batch("d", 3, at=NOW + 4, own="dd" * 8),
+                failure("e", at=NOW + 5),
+            ),
+            logs(record(
+                json.dumps({"features": {}, "prediction": "1"}),
+                {semconv.MODEL_NAME: "fraud", semconv.PREDICTION_ID: "f", semconv.PREDICTION_CLASS: "1"} | other,
+                event=semconv.PREDICTION_EVENT, at=NOW + 6,
+            ), service="other-api"),
+            logs(
+                label("a", "0", correct=True, at=NOW + 9),
+                label("b", "1", correct=True, at=NOW + 9),
+                label("b", "0", correct=False, at=NOW + 10),
+                label("d.0", "0", correct=True, at=NOW + 9, own="dd" * 8),
+                label("d.2", "1", correct=False, at=NOW + 9, own="dd" * 8),
+            ),
+        )  # fmt: skip
+        yield started
 
 
 @pytest.mark.parametrize(
@@ -66,11 +69,11 @@ def filled(console):
         ("role=canary", "f"),
         ("service=other-api", "f"),
         ("class=0", "da"),
-        ("label=0", "ba"),
-        ("truth=right", "a"),
+        ("label=0", "dba"),
+        ("truth=right", "da"),
         ("truth=wrong", "db"),
         ("truth=labelled", "dba"),
-        ("truth=unlabelled", "fc"),
+        ("truth=unlabelled", "fdc"),
         ("failed=true", "e"),
         ("failed=false", "fdcba"),
         ("error_type=ValueError", "e"),
@@ -87,6 +90,17 @@ def filled(console):
         ("feature=country!=", "ca"),
         ("feature=age>5&feature=age<8", "c"),
         ("feature=a/b~c=1", "a"),
+        ("feature=age >= 41", "ba"),
+        ("feature=age in 7, 41", "ca"),
+        ("feature=age not in 7,41", "fedb"),
+        ("feature=country is missing", "fedb"),
+        ("feature=country is not missing", "ca"),
+        ("label=1&class=0", "d"),
+        ("label=1&class=1", ""),
+        ("truth=right&feature=age=22", ""),
+        ("truth=wrong&feature=age=22", "d"),
+        ("trace_id=" + TRACE.upper(), "fedcba"),
+        ("trace_id=" + "ab" * 16, ""),
         ("feature=age=21&max_score=0.05", ""),
         ("id=d", "d"),
         ("id=d.2", "d"),
@@ -159,8 +173,11 @@ def test_a_clock_that_runs_ahead_does_not_stay_on_top(console):
         ("truth=maybe", "truth: expected right or wrong or labelled or unlabelled"),
         ("failed=1", "failed: expected true or false"),
         ("min_score=nan", "min_score: expected a number"),
-        ("feature=age", "feature: expected a name, one of = != < <= > >= and a value"),
-        ("feature=age%3Eold", "feature: expected a name, one of = != < <= > >= and a value"),
+        ("feature=age", "feature: expected a name, one of = != < <= > >= in and a value, or a name and: is missing"),
+        (
+            "feature=age%3Eold",
+            "feature: expected a name, one of = != < <= > >= in and a value, or a name and: is missing",
+        ),
         ("&".join(["feature=a%3D1"] * 17), "feature: given more than 16 times"),
         ("after=1", "after: expected what `next` of the page before says"),
         ("after=99999999999999999999.a", "after: expected what `next` of the page before says"),
@@ -171,3 +188,48 @@ def test_a_wrong_filter_is_refused_with_what_is_expected(console, query, said):
     """A filter that cannot be read is a 400 that names it."""
     answer = console.send(f"/api/predictions?{query}")
     assert (answer.status, answer.json()) == (400, {"error": said})
+
+
+@pytest.fixture(scope="module")
+def typed():
+    """Predictions whose features have numbers, texts that look like numbers, booleans and missing values."""
+    with running(Options()) as started:
+        started.feed(
+            logs(
+                prediction("a", features={"zip": "01234", "job": " Private", "city=London": 1}, at=NOW),
+                prediction("b", features={"zip": "1234", "flag": True, "city": "Rome"}, at=NOW + 1),
+                prediction("c", features={"zip": 1234.0, "flag": "yes", "city": "Paris, TX"}, at=NOW + 2),
+                prediction("d", features={"zip": "nan"}, at=NOW + 3),
+                prediction("e", features={"zip": None}, at=NOW + 4),
+                prediction("f", features={"zip": " "}, at=NOW + 5),
+            )
+        )
+        yield started
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("zip=01234", "a"),
+        ("zip=1234", "cb"),
+        ("zip=1234.0", "c"),
+        ("zip >= 1000", "cba"),
+        ("zip in 01234, 7", "a"),
+        ("zip=nan", "d"),
+        ("zip is missing", "fe"),
+        ("zip!=1234", "feda"),
+        ("flag=True", "b"),
+        ("job=Private", "a"),
+        ("job=", "fedcb"),
+        ('"city=London">=1', "a"),
+        ('"city=London" in 1,2', "a"),
+        ('city in "Paris, TX", Rome', "cb"),
+    ],
+)
+def test_a_text_that_looks_like_a_number_is_a_text(typed, query, expected):
+    """Numbers are equal to numbers and texts to texts, NaN is above no limit, and null, blank and absent are missing.
+
+    Sources: msupply-foundation/open-msupply#10322 (a filter strips leading zeros), langchain4j/langchain4j#6108 (NaN),
+    SigNoz/signoz#86 and mlflow/mlflow#21280 (missing values).
+    """
+    assert "".join(ids(typed, f"feature={quote(query)}")) == expected

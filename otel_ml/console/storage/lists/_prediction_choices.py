@@ -10,7 +10,7 @@ from otel_ml.console.storage._queries import fetch, parse
 if TYPE_CHECKING:
     import duckdb
 
-    from otel_ml.console.storage.lists._prediction_list import PredictionFilter
+    from otel_ml.console.storage.lists._prediction_filter import PredictionFilter
 
 _EVENTS: Final = 5_000
 _BODIES: Final = 50

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml.console.receiving._values import number
-from otel_ml.console.storage._prediction_detail import row_id
-from otel_ml.console.storage._queries import fetch, moment, parse
+from otel_ml.console.storage._queries import fetch, moment
 from otel_ml.console.storage.lists import _prediction_list
+from otel_ml.console.storage.lists._batch_rows import all_rows, bodies, fitting_rows
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     import duckdb
 
     from otel_ml.console.storage.lists._conditions import Place
-    from otel_ml.console.storage.lists._prediction_list import PredictionFilter
+    from otel_ml.console.storage.lists._prediction_filter import PredictionFilter
 
 COLUMNS: Final = {
     "id": str,
@@ -44,28 +41,35 @@ _SAME: Final = ("model", "version", "role", "service_name", "duration", "failed"
 
 
 def rows(cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter) -> tuple[list[dict[str, Any]], Place | None]:
-    """The rows of one page, and the place of the next page."""
+    """The rows of one page, of a batch those that fit, and the place of the next page."""
     events, following = _prediction_list.page(cursor, wanted)
     contents = bodies(cursor, [event["key"] for event in events])
     found = [row for event in events for row in _rows(event, contents.get(event["key"]))]
-    labels = _labels(cursor, [row for row in found if row["batch_id"] is not None])
-    for row in found:
-        row.update(labels.get((row["trace_id"], row["id"]), {}))
+    if not wanted.is_about_rows:
+        labels = _labels(cursor, [row for row in found if row["batch_id"] is not None])
+        for row in found:
+            row.update(labels.get((row["trace_id"], row["id"]), {}))
     return found, following
 
 
-def bodies(cursor: duckdb.DuckDBPyConnection, keys: list[UUID]) -> dict[UUID, Any]:
-    """What the events with these keys say, by key."""
-    found = fetch(cursor, "select key, body from predictions where key in (select unnest(?::uuid[]))", [keys])
-    return {row["key"]: parse(row["body"]) for row in found}
-
-
 def _rows(event: dict[str, Any], content: Any) -> Iterator[dict[str, Any]]:
-    content = content if isinstance(content, dict) else {}
     base: dict[str, Any] = dict.fromkeys(COLUMNS)
     base |= {name: event[name] for name in _SAME} | {"time": moment(event["time_ns"])}
-    listed = content.get("rows") if event["batch_size"] is not None else None
-    if not isinstance(listed, list):
+    listed = all_rows(event, content) if event["fits"] is None else fitting_rows(event, content)
+    for row in listed or ():
+        label = row.label or {"value": None, "correct": None, "time": None}
+        yield base | {
+            "id": row.id,
+            "batch_id": event["prediction_id"],
+            "class": row.outcome,
+            "value": row.value,
+            "score": row.score,
+            "label": label["value"],
+            "correct": label["correct"],
+            "label_time": label["time"],
+            "features": row.features,
+        }
+    if listed is None:
         labelled = event["labelled_ns"]
         yield base | {
             "id": event["prediction_id"],
@@ -75,19 +79,7 @@ def _rows(event: dict[str, Any], content: Any) -> Iterator[dict[str, Any]]:
             "label": event["label"],
             "correct": event["correct"],
             "label_time": None if labelled is None else moment(labelled),
-            "features": content.get("features"),
-        }
-        return
-    several = [row if isinstance(row, dict) else {} for row in listed]
-    for index, row in enumerate(several):
-        prediction = row.get("prediction")
-        yield base | {
-            "id": row_id(several, index, event["prediction_id"]),
-            "batch_id": event["prediction_id"],
-            "class": prediction if isinstance(prediction, str) else None,
-            "value": number(prediction),
-            "score": number(row.get("score")),
-            "features": row.get("features"),
+            "features": content.get("features") if isinstance(content, dict) else None,
         }
 
 

@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 
 from otel_ml.console.storage._queries import moment
-from otel_ml.console.storage.lists import _prediction_choices, _prediction_export, _prediction_list
-from otel_ml.console.storage.lists._prediction_list import PredictionFilter
+from otel_ml.console.storage.lists import _prediction_choices, _prediction_list
+from otel_ml.console.storage.lists._batch_rows import bodies
+from otel_ml.console.storage.lists._prediction_filter import PredictionFilter
 from otel_ml.console.web import _parameters
 from otel_ml.console.web._frame import PLACE
 from otel_ml.console.web._list_address import ListAddress
@@ -55,6 +56,8 @@ _KINDS: Final[dict[str, dict[str, str]]] = {
     "Unlabelled": {"truth": "unlabelled"},
 }
 """The kinds of predictions that one click shows, with their parameters."""
+_ROWS: Final = 5
+"""Rows of one batch on the page."""
 _FILES: Final = {"csv": "CSV", "json": "JSON", "parquet": "Parquet"}
 
 
@@ -106,13 +109,26 @@ def _kept(request: Request) -> list[str]:
 
 def _listed(cursor: Any, wanted: PredictionFilter, with_features: bool) -> tuple[list[dict[str, Any]], Place | None]:
     found, following = _prediction_list.page(cursor, wanted)
-    contents = _prediction_export.bodies(cursor, [row["key"] for row in found]) if with_features else {}
+    contents = bodies(cursor, [row["key"] for row in found if with_features or row["fits"]])
     rows = []
     for row in found:
         content = contents.get(row["key"])
-        features = content.get("features") if isinstance(content, dict) else None
-        rows.append(_prediction_list.answer(row) | {"features": features if isinstance(features, dict) else None})
+        shown = _prediction_list.answer(row, content) | {"batch": None, "more": 0}
+        if shown["fitting_rows"] is None:
+            features = content.get("features") if isinstance(content, dict) else None
+            rows.append(shown | {"features": features if isinstance(features, dict) else None})
+        else:
+            rows += _fitting(shown)
     return rows, following
+
+
+def _fitting(batch: dict[str, Any]) -> list[dict[str, Any]]:
+    """The first rows of a batch that fit, each as a prediction of its own."""
+    count, rows = batch["fitting_rows"]["count"], batch["fitting_rows"]["rows"][:_ROWS]
+    of = {"batch": batch["id"], "batch_size": batch["batch_size"], "row_labels": None}
+    found = [batch | row | of for row in rows]
+    found[-1]["more"] = count - len(rows)
+    return found
 
 
 def _file(view: PageView, own: list[tuple[str, str]], kind: str) -> str:
