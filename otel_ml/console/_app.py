@@ -50,7 +50,9 @@ def build(store: Database, ingest: IngestQueue, options: Options) -> ASGIApp:
     async def failed(request: Request, problem: Exception) -> Response:
         status = problem.status_code if isinstance(problem, HTTPException) else 500
         text = {404: "not found", 405: "method not allowed", 503: "busy"}.get(status, "failed")
-        if str(request.scope["path"]).startswith(("/api/", "/v1/")):
+        if request.method == "POST" and status in {404, 405}:
+            text = "OTLP is received at /v1/traces, /v1/metrics and /v1/logs"
+        if request.method == "POST" or str(request.scope["path"]).startswith(("/api/", "/v1/")):
             return error(status, text)
         return frame.message(status, f"{text.capitalize()}.")
 

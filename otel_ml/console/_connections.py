@@ -6,14 +6,15 @@ import itertools
 import sys
 from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
     import asyncio
 
     from otel_ml.console._options import Options
 
-_Protocol: Any = AutoHTTPProtocol
+# httptools, which is faster, loses the body of a request that asks for HTTP/2, as Java's client does
+_Protocol: Any = H11Protocol
 _MANY = 1 << 20
 _positions = itertools.count(1)
 
@@ -41,7 +42,8 @@ class Connection(_Protocol):  # type: ignore[misc]
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._watch()
+        # until the next request begins, uvicorn's own deadline holds
+        self.waiting_position = next(_positions)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_watching()

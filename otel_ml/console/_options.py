@@ -45,7 +45,10 @@ class Options:
     """Open connections, at most half of the process's file limit; beyond it the one that has waited longest for its
     sender is closed."""
     header_seconds: float = 10.0
-    """Time for the headers of a request, and between two requests on one connection."""
+    """Time for the headers of a request."""
+    idle_seconds: float = 120.0
+    """Time between two requests on one connection: longer than senders wait between two exports, since one that
+    sends just when its connection is closed loses the export."""
     body_seconds: float = 30.0
     """Time for the body of an OTLP request."""
     max_pending_bytes: int = 64 << 20

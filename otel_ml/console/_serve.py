@@ -90,6 +90,7 @@ def configured(app: Any, options: Options) -> Any:
         access_log=False,
         lifespan="off",
         ws="none",
+        timeout_keep_alive=options.idle_seconds,  # type: ignore[arg-type] # a fraction is fine
         timeout_graceful_shutdown=_GRACE_SECONDS,
         server_header=False,
     )

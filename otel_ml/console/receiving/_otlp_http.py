@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import time
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,8 +19,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from otel_ml.console.receiving import _otlp_json
 from otel_ml.console.receiving._log_rows import log_rows
 from otel_ml.console.receiving._metric_rows import metric_rows
+from otel_ml.console.receiving._otlp_text import valid_text
 from otel_ml.console.receiving._trace_rows import trace_rows
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ BLOCK = 16 << 10
 """Bytes of a compressed body that are decompressed together."""
 _MEMBERS = 1000
 _OBJECTS = 1_000_000
-_IDS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
 _RPC_CODES = {400: 3, 401: 16, 408: 4, 413: 8, 415: 3, 429: 8, 503: 14}
 """google.rpc code of an HTTP status: INVALID_ARGUMENT, UNAUTHENTICATED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED,
 UNAVAILABLE."""
@@ -99,65 +98,73 @@ def read_content_type(content_type: str) -> str:
     return kind
 
 
-def _member() -> Any:
-    return zlib.decompressobj(16 + zlib.MAX_WBITS)
-
-
-def inflate(body: bytes, content_encoding: str, limit: int, member_of: Callable[[], Any] = _member) -> bytes:
+def inflate(
+    body: bytes, content_encoding: str, limit: int, member_of: Callable[[int], Any] = zlib.decompressobj
+) -> bytes:
     """The decompressed body; never holds more than the limit in memory and takes time linear in its length."""
     coding = content_encoding.strip().lower()
     if coding in {"", "identity"} or not body:
         return body
-    if coding != "gzip":
-        raise RefusalError(415, "expected content encoding gzip or none")
+    if coding not in {"gzip", "deflate"}:
+        raise RefusalError(415, "expected content encoding gzip, deflate or none")
+    window = 16 + zlib.MAX_WBITS if coding == "gzip" else zlib.MAX_WBITS
+    if coding == "deflate" and int.from_bytes(body[:2], "big") % 31:
+        window = -zlib.MAX_WBITS  # without the header of zlib, as some clients understand deflate
     plain, place, rest = bytearray(), 0, memoryview(body)
     for _ in range(_MEMBERS):
-        member = member_of()
+        member = member_of(window)
         while not member.eof:
             # in blocks, since the bytes behind a member are copied
             block = rest[place : place + BLOCK]
             if not block:
-                raise RefusalError(400, "the gzip body is cut off")
+                raise RefusalError(400, f"the {coding} body is cut off")
             try:
                 plain += member.decompress(block, limit + 1 - len(plain))
             except zlib.error:
-                raise RefusalError(400, "the body is not gzip") from None
+                raise RefusalError(400, f"the body is not {coding}") from None
             if len(plain) > limit:
                 raise RefusalError(413, f"the request has more than {limit} bytes when decompressed")
             place += len(block) - len(member.unused_data)
         if place == len(body):
             return bytes(plain)
-    raise RefusalError(400, f"the gzip body has more than {_MEMBERS} members")
+    raise RefusalError(400, f"the {coding} body has more than {_MEMBERS} members")
 
 
-def decode(signal: str, body: bytes, encoding: str) -> Message:
-    """The request message; refuses a body that does not parse with 400."""
-    message = SIGNALS[signal].request()
+def decode(signal: str, body: bytes, encoding: str) -> tuple[Message, int]:
+    """The request message, and how many records are not in it because they are not valid JSON of this signal.
+
+    A body that does not parse is refused with 400.
+    """
+    kind = SIGNALS[signal].request
     if encoding == PROTOBUF:
-        try:
-            message.ParseFromString(body)
-        except DecodeError:
-            raise RefusalError(400, "the body is not a valid protobuf message of this signal") from None
-        return message
+        return _from_protobuf(body, kind), 0
     if body.count(b"{") > _OBJECTS:
         raise RefusalError(413, f"the request has more than {_OBJECTS} JSON objects")
+    message = kind()
     try:
-        plain = json.loads(body)
-        if not isinstance(plain, dict):
-            raise RefusalError(400, "expected a JSON object")
-        _hex_to_base64(plain)
-        json_format.ParseDict(plain, message, ignore_unknown_fields=True)
-    except (ValueError, TypeError, AttributeError, RecursionError, json_format.ParseError):
+        return message, _otlp_json.read(body, message, SIGNALS[signal].levels)
+    except _otlp_json.ERRORS:
         raise RefusalError(400, "the body is not valid OTLP JSON of this signal") from None
-    return message
+
+
+def _from_protobuf(body: bytes, kind: type[Message]) -> Message:
+    try:
+        try:
+            return kind.FromString(body)
+        except DecodeError:
+            return kind.FromString(valid_text(body, kind))
+    except DecodeError:
+        raise RefusalError(400, "the body is not a valid protobuf message of this signal") from None
 
 
 def rows(signal: str, body: bytes, encoding: str, limit: int) -> DecodedRequest:
     """The rows of a request of at most `limit` records, received now."""
-    message = decode(signal, body, encoding)
+    message, left_out = decode(signal, body, encoding)
     check_size(signal, message, limit)
     decoded = SIGNALS[signal].rows(message, time.time_ns())
     decoded.size = len(body)
+    if left_out:
+        decoded.refuse(left_out, "record that is not valid OTLP JSON")
     return decoded
 
 
@@ -208,25 +215,3 @@ def _encode(message: Message, encoding: str) -> bytes:
     if encoding == PROTOBUF:
         return message.SerializeToString()
     return json_format.MessageToJson(message, indent=None).encode("utf-8")
-
-
-def _hex_to_base64(plain: dict[str, Any]) -> None:
-    # OTLP's JSON has ids as hex, protobuf's JSON expects base64; user data never appears as a key of an object
-    waiting: list[Any] = [plain]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, list):
-            waiting.extend(item)
-        elif isinstance(item, dict):
-            for key, value in item.items():
-                if key in _IDS and isinstance(value, str):
-                    item[key] = base64.b64encode(_unhex(value)).decode("ascii")
-                else:
-                    waiting.append(value)
-
-
-def _unhex(value: str) -> bytes:
-    try:
-        return bytes.fromhex(value)
-    except ValueError:
-        return b"?"  # one byte is not a valid id, so only this record is refused

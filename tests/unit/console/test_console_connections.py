@@ -54,7 +54,7 @@ def test_half_sent_requests_do_not_block_others(start):
 )
 def test_a_request_that_does_not_arrive_is_closed(start, sent):
     """Headers and body each have a deadline, also for a further request on the same connection."""
-    console = start(header_seconds=0.3, body_seconds=0.3)
+    console = start(header_seconds=0.3, body_seconds=0.3, idle_seconds=0.3)
     assert closed([connect(console, sent)]) == 1
 
 

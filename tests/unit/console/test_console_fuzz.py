@@ -78,7 +78,7 @@ def take(store, signal, body, encoding, coding=""):
     """Does with a body what the receiver does; a refusal is a valid answer."""
     with contextlib.suppress(_otlp_http.RefusalError):
         plain = _otlp_http.inflate(body, coding, 1 << 20)
-        batch = _otlp_http.SIGNALS[signal].rows(_otlp_http.decode(signal, plain, encoding), 1)
+        batch = _otlp_http.rows(signal, plain, encoding, 1000)
         _otlp_http.accept(signal, encoding, batch)
         store.insert(batch.rows)
 

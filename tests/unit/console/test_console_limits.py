@@ -25,9 +25,8 @@ class Members:
     def __init__(self):
         self.given = 0
 
-    def open(self):
-        member = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        return _Counted(self, member)
+    def open(self, window):
+        return _Counted(self, zlib.decompressobj(window))
 
 
 class _Counted:
