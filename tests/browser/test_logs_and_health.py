@@ -96,7 +96,7 @@ def test_one_record_is_shown_in_full_and_leads_to_its_trace(visit):
     page.get_by_role("combobox", name="Records").select_option("prediction")
     page.click("nav.kinds >> text=All levels")
     page.click("td.time a")
-    expect(panel.locator("a[href='/predictions/p-1']")).to_be_visible()
+    expect(panel.locator("a[href^='/predictions/p-1']")).to_be_visible()
 
 
 def test_the_lines_of_a_trace_have_an_address(visit):

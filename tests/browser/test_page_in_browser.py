@@ -51,7 +51,7 @@ def test_a_click_leads_to_trace_features_log_and_label(console, open_page):
     page.goto(f"{console.address}/predictions")
     expect(page.locator("tbody tr")).to_have_count(1)
     page.click("tbody a")
-    page.wait_for_url("**/predictions/p-1")
+    page.wait_for_url("**/predictions/p-1**")
     assert page.locator(".trace summary .name").all_inner_texts() == [
         "POST /predict",
         "predict fraud",

@@ -65,10 +65,10 @@ def test_neighbours_are_one_click_away(visit):
     """Older and newer lead through the predictions of the model."""
     page = visit("/predictions/p-1")
     page.click("text=older")
-    page.wait_for_url("**/predictions/p-0")
+    page.wait_for_url("**/predictions/p-0**")
     expect(page.locator(".steps a")).to_have_count(1)
     page.click("text=newer")
-    page.wait_for_url("**/predictions/p-1")
+    page.wait_for_url("**/predictions/p-1**")
 
 
 def test_a_row_of_a_batch_is_a_page_of_its_own(visit):
@@ -76,16 +76,16 @@ def test_a_row_of_a_batch_is_a_page_of_its_own(visit):
     page = visit("/predictions/b-1")
     expect(page.locator("[data-list] tbody tr")).to_have_count(3)
     page.click("[data-list] tbody tr:nth-child(2) a")
-    page.wait_for_url("**/predictions/b-1.1")
+    page.wait_for_url("**/predictions/b-1.1**")
     expect(page.locator(".strip")).to_contain_text("0.1000")
     expect(page.locator(".strip .mark.no")).to_have_count(1)
     expect(page.locator(".features tbody tr")).to_contain_text("21")
     expect(page.locator("tr.chosen")).to_contain_text("✗")
     page.click("text=row after")
-    page.wait_for_url("**/predictions/b-1.2")
+    page.wait_for_url("**/predictions/b-1.2**")
     expect(page.locator(".strip")).to_contain_text("has not arrived")
     page.click(".crumb >> text=b-1")
-    page.wait_for_url("**/predictions/b-1")
+    page.wait_for_url("**/predictions/b-1?**")
 
 
 def test_a_late_label_appears(visit, filled):

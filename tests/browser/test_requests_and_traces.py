@@ -132,7 +132,7 @@ def test_an_exception_is_readable(visit):
     assert shown.locator("pre").inner_text().strip() == STACK
     assert shown.locator(".library").all_inner_texts() == STACK.splitlines()[3:5]
     page.click("text=f-1")
-    page.wait_for_url("**/predictions/f-1")
+    page.wait_for_url("**/predictions/f-1?**")
     expect(page.locator(".exception .message")).to_have_text("<b>n/a</b>")
 
 
@@ -150,7 +150,7 @@ def test_a_span_shows_its_details(visit):
     page.click("details[open] a >> text=trace 0af76519")
     page.wait_for_url(f"**/traces/{TRACE}?span={SPAN}**")
     page.click("text=its prediction")
-    page.wait_for_url("**/predictions/p-1")
+    page.wait_for_url("**/predictions/p-1?**")
 
 
 def test_a_long_trace_is_shown_in_parts(visit, filled):

@@ -27,14 +27,21 @@ _DIGITS = 18
 """A longer text is no number of a row."""
 _EVENT = f"select {PREDICTION_COLUMNS}, key, place_ns, severity_text, body, attributes, resource from predictions"  # noqa: S608
 _NEWEST = "order by place_ns desc limit 1"
+_PRIMARY_FIRST = "order by coalesce(role, '') in ('', 'primary') desc, place_ns desc"
+_VERSIONS_LIMIT = 20
+"""Events of one id that are read: a canary or shadow predicts under the id of the primary."""
 
 
-def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, Any] | None:
+def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str, **of: str | None) -> dict[str, Any] | None:
     """A prediction with its event, trace, log lines and label; for the id of a row, the batch of that row.
 
-    An event has the first rows of a large batch only. A further row is known by its number, or by its label.
+    If several versions predicted under one id, it is the one of this `model`, `version`, `role` and `trace_id`, or that
+    of the primary. An event has the first rows of a large batch only. A further row is known by its number, or by its
+    label.
     """
-    found = _event(cursor, "prediction_id = ?", wanted_id) or _batch(cursor, wanted_id)
+    versions = _versions(cursor, wanted_id)
+    fitting = [event for event in versions if all(event[name] == text for name, text in of.items() if text)]
+    found = next(iter(fitting or versions), None) or _batch(cursor, wanted_id)
     if found is None:
         return None
     beside = neighbours(cursor, found)
@@ -59,6 +66,7 @@ def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, A
     }
     return {
         "prediction": prediction_answer(found | {"label": None, "correct": None, "labelled_ns": None}) | {"label": own},
+        "versions": _identities(versions or [found]),
         "neighbours": beside,
         "row": index,
         "row_omitted": index is None and found["prediction_id"] != wanted_id,
@@ -105,14 +113,15 @@ def logs(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> list[dict[
 
 
 def neighbours(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> dict[str, str | None]:
-    """The ids of the predictions of the same model before and after this one."""
+    """The ids of the predictions of the same version of the model before and after this one."""
     found: dict[str, str | None] = {}
     for name, (past, key, order) in {"older": ("<", ">", "desc, key"), "newer": (">", "<", ", key desc")}.items():
         rows = fetch(
             cursor,
             "select prediction_id from predictions where model is not distinct from ? "  # noqa: S608 - names are ours
+            "and version is not distinct from ? and role is not distinct from ? "
             f"and (place_ns {past} ? or place_ns = ? and key {key} ?) order by place_ns {order} limit 1",
-            [event["model"], event["place_ns"], event["place_ns"], event["key"]],
+            [event["model"], event["version"], event["role"], event["place_ns"], event["place_ns"], event["key"]],
         )
         found[name] = rows[0]["prediction_id"] if rows else None
     return found
@@ -127,6 +136,16 @@ def row_id(rows: list[dict[str, Any]], index: int, batch_id: str) -> str:
 def _event(cursor: duckdb.DuckDBPyConnection, where: str, *values: str) -> dict[str, Any] | None:
     found = fetch(cursor, f"{_EVENT} where {where} {_NEWEST}", list(values))
     return found[0] if found else None
+
+
+def _versions(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> list[dict[str, Any]]:
+    """The events with this id: of the primary first, the newest of each first."""
+    return fetch(cursor, f"{_EVENT} where prediction_id = ? {_PRIMARY_FIRST} limit {_VERSIONS_LIMIT}", [wanted_id])
+
+
+def _identities(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    named = [{name: event[name] for name in ("model", "version", "role")} for event in events]
+    return [each for place, each in enumerate(named) if each not in named[:place]]
 
 
 def _batch(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, Any] | None:

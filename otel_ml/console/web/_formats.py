@@ -6,14 +6,17 @@ import hashlib
 import json
 import re
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
 
 from otel_ml import semconv
 from otel_ml.console.receiving._values import block, finite
 from otel_ml.console.storage._queries import moment as iso
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _SHOWN: Final = 400
 """Characters of one value on the page."""
@@ -140,6 +143,13 @@ def bin_name(label: str) -> str:
     return named.get(label) or re.sub(r"^\d+ (?=[\[(])", "", label)
 
 
+def prediction_address(row: Mapping[str, Any], own_id: str | None = None) -> str:
+    """The address of a prediction, or of another one of its version; a canary may predict under the same id."""
+    of = urlencode({name: row[name] for name in ("model", "version", "role") if row[name]})
+    address = f"/predictions/{path(row['id'] if own_id is None else own_id)}"
+    return f"{address}?{of}" if of else address
+
+
 def path(given: Any) -> str:
     """Text as one part of an address."""
     return quote(str(given), safe="")
@@ -178,4 +188,5 @@ FILTERS: Final = {
     "anchor": anchor,
     "feature": feature,
     "path": path,
+    "prediction_address": prediction_address,
 }

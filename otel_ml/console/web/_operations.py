@@ -167,8 +167,9 @@ OPERATIONS: Final = (
         "the event with features and output, its trace, log lines and labels; `training`, the share of each value in "
         "training, the unusual first; `exceptions`; `withheld`, what is not there and why. For the id of a batch row "
         "(its own, or `<id>.<i>`), the batch. An event has the first 100 rows: `rows_omitted` counts the others, and "
-        "`row_omitted` is true for one of them",
-        (),
+        "`row_omitted` is true for one of them. `versions` are all that predicted under this id; the primary "
+        "answers unless the parameters say otherwise",
+        (of.MODEL, of.VERSION, of.ROLE),
         _explained.prediction,
     ),
     Operation(

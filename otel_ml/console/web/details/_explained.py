@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, Any] | None:
+def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str, **of: str | None) -> dict[str, Any] | None:
     """A prediction with its event, trace, log lines and labels; None if it has not arrived."""
-    found = _prediction_detail.prediction(cursor, wanted_id)
+    found = _prediction_detail.prediction(cursor, wanted_id, **of)
     if found is None:
         return None
-    of, spans = found["prediction"], found["trace"]["spans"] if found["trace"] else []
-    parts = prediction_parts(found, reference_bins(cursor, of["model"], of["version"]))
+    own, spans = found["prediction"], found["trace"]["spans"] if found["trace"] else []
+    parts = prediction_parts(found, reference_bins(cursor, own["model"], own["version"]))
     return found | {
         "training": [
             {"feature": row.name, "value": row.value, "bin": row.bin, "share": row.share, "remark": row.remark}

@@ -22,6 +22,9 @@ UNKNOWN: Final = (
     f"{ROWS_SHOWN} of a batch, which is not in the event and is found by its label only."
 )
 
+_OF: Final = {"version": "version", "role": "role", "trace": "trace_id"}
+"""The parameters that, with the model, choose one of several predictions under the same id."""
+
 
 def routes(frame: Frame) -> list[BaseRoute]:
     """The routes of both pages."""
@@ -31,8 +34,9 @@ def routes(frame: Frame) -> list[BaseRoute]:
 
     async def shown_one(request: Request) -> Response:
         wanted = request.path_params["id"]
-        view = await frame.view(request, ("span",))
-        found = await frame.reader.read(_prediction_detail.prediction, wanted)
+        view = await frame.view(request, ("span", *_OF))
+        given = {_OF.get(name, name): text for name, text in request.query_params.items() if name in {"model", *_OF}}
+        found = await frame.reader.read(lambda cursor: _prediction_detail.prediction(cursor, wanted, **given))
         if found is None:
             return frame.message(404, UNKNOWN)
         of = found["prediction"]
