@@ -53,9 +53,8 @@ def define(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--database",
-        default=default_database(),
         metavar="FILE",
-        help="DuckDB file, or :memory: to keep nothing (default: %(default)s)",
+        help="DuckDB file, or :memory: to keep nothing (default: otel-ml/console.duckdb in the user's cache folder)",
     )
     parser.add_argument(
         "--retention-hours",
@@ -84,11 +83,11 @@ def run(arguments: argparse.Namespace) -> int:
             port=arguments.port,
             grpc_port=_grpc_port(arguments),
             token=_token(arguments.token_file),
-            database=arguments.database,
+            database=arguments.database or default_database(),
             retention_hours=arguments.retention_hours,
             max_rows=arguments.max_rows,
         )
-        if serve(options, _ready(options, as_json=arguments.json)):
+        if serve(options, _ready(options, as_json=arguments.json), lambda text: say(_PROGRAM, text)):
             return 0
     except ConsoleError as error:
         raise CommandError(error) from error

@@ -76,11 +76,18 @@ class Options:
 
 
 def default_database() -> str:
-    """The console's file in the user's cache folder, as the platform defines it."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """The console's file in the user's cache folder, as the platform defines it.
+
+    Raises:
+        ConsoleError: The user has no home, as in some containers.
+    """
+    try:
+        if sys.platform == "win32":
+            base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        elif sys.platform == "darwin":
+            base = Path.home() / "Library" / "Caches"
+        else:
+            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        raise ConsoleError("this user has no home folder for the file; choose a --database") from None
     return str(base / "otel-ml" / "console.duckdb")

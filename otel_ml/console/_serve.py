@@ -20,12 +20,13 @@ _GRACE_SECONDS = 3
 """Time for open requests when the console ends."""
 
 
-def serve(options: Options, ready: Callable[[str, str | None], None]) -> bool:
+def serve(options: Options, ready: Callable[[str, str | None], None], tell: Callable[[str], None]) -> bool:
     """Runs the console until SIGTERM or SIGINT, then writes what is queued.
 
     Args:
         options: The settings.
         ready: Called once with the address of the page and that of OTLP/gRPC, as soon as the console answers.
+        tell: Called with what the user should know.
 
     Returns:
         Whether everything accepted has been written.
@@ -55,6 +56,8 @@ def serve(options: Options, ready: Callable[[str, str | None], None]) -> bool:
             pass
     with _bound(options.host, options.port, "--host or --port") as listening:
         store = Database.open(options)
+        if store.moved_aside:
+            tell(f"another version of otel-ml wrote {options.database}, which is now {store.moved_aside}")
         ingest = IngestQueue(store, options)
         ingest.start()
         grpc = None if receiver is None else receiver(ingest, options)

@@ -32,6 +32,9 @@ class DatabaseError(Exception):
 class Database:
     """One open database; one thread writes, others read through their own cursors."""
 
+    moved_aside: str | None = None
+    """Where the records of another version of the console are now."""
+
     def __init__(self, connection: duckdb.DuckDBPyConnection, options: Options) -> None:
         self._connection = connection
         self._options = options
@@ -43,21 +46,27 @@ class Database:
 
     @classmethod
     def open(cls, options: Options) -> Database:
-        """Opens or creates the database.
+        """Opens or creates the database; a file of another version of the console is moved aside.
 
         Raises:
-            ConsoleError: The file is in use, is not a database of this version, or cannot be written.
+            ConsoleError: The file is in use, is not one of the console, or cannot be written.
         """
-        path = options.database
+        path, moved = options.database, None
         try:
             if path != MEMORY:
                 path = _file(path)
-            connection = duckdb.connect(path, config=dict(_SETTINGS))
-            connection.execute("set enable_external_access = false")
-            _create(connection, path)
+            connection = _connect(path)
+            version = _version(connection, path)
+            if version not in {None, SCHEMA_VERSION}:
+                connection.close()
+                moved = _move_aside(Path(path), version)
+                connection = _connect(path)
+            _create(connection)
         except (OSError, duckdb.Error) as error:
             raise ConsoleError(_reason(path, error)) from error
-        return cls(connection, options)
+        opened = cls(connection, options)
+        opened.moved_aside = moved
+        return opened
 
     def insert(self, rows: Mapping[str, Sequence[Row]]) -> dict[str, int]:
         """Writes all rows in one transaction.
@@ -162,14 +171,33 @@ def _file(path: str) -> str:
     return str(file)
 
 
-def _create(connection: duckdb.DuckDBPyConnection, path: str) -> None:
-    connection.execute("create table if not exists console_schema (version integer)")
-    found = connection.execute("select version from console_schema").fetchone()
-    if found is None:
-        connection.execute("insert into console_schema values (?)", [SCHEMA_VERSION])
-    elif found[0] != SCHEMA_VERSION:
+def _connect(path: str) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(path, config=dict(_SETTINGS))
+    connection.execute("set enable_external_access = false")
+    return connection
+
+
+def _version(connection: duckdb.DuckDBPyConnection, path: str) -> int | None:
+    """The version of the tables of the console; None if there are no tables."""
+    tables = {row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
+    if not tables:
+        return None
+    if "console_schema" not in tables:
         connection.close()
-        raise ConsoleError(f"{path} was written by another version of otel-ml; delete it or choose another --database")
+        raise ConsoleError(f"{path} is a DuckDB file of another program; choose another --database")
+    found = connection.execute("select version from console_schema").fetchone()
+    return None if found is None else int(found[0])
+
+
+def _move_aside(file: Path, version: int | None) -> str:
+    """Keeps a file under a name with its version; one that has that name already is replaced."""
+    return str(file.replace(file.with_name(f"{file.stem}.version-{version}{file.suffix}")))
+
+
+def _create(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("create table if not exists console_schema (version integer)")
+    if connection.execute("select version from console_schema").fetchone() is None:
+        connection.execute("insert into console_schema values (?)", [SCHEMA_VERSION])
     for table in TABLES:
         names = ", ".join(f'"{name}" {kind}' for name, kind in columns(table).items())
         connection.execute(f"create table if not exists {table} ({names}, primary key (key))")
@@ -187,4 +215,6 @@ def _reason(path: str, error: Exception) -> str:
         return f"{path} is in use by another process; stop that one or choose another --database"
     if "not a valid DuckDB" in text:
         return f"{path} is not a DuckDB file; choose another --database"
+    if "orrupt" in text:
+        return f"{path} is damaged ({text[:200]}); delete it or choose another --database"
     return f"{path} cannot be opened: {text[:200]}; choose another --database"

@@ -84,7 +84,7 @@ def test_a_file_is_read_back_after_a_restart(tmp_path):
 
 
 def test_files_that_cannot_be_used_say_why(tmp_path):
-    """A file that is not a database, has another version or cannot be opened raises one line with the remedy."""
+    """A file that is not a database or cannot be opened raises one line with the remedy."""
     (tmp_path / "text").write_text("no database " * 1000)
     with pytest.raises(ConsoleError, match="is not a DuckDB file; choose another --database$"):
         Database.open(Options(database=str(tmp_path / "text")))
@@ -92,12 +92,6 @@ def test_files_that_cannot_be_used_say_why(tmp_path):
         Database.open(Options(database=str(tmp_path)))
     with pytest.raises(ConsoleError, match="cannot be opened"):
         Database.open(Options(database=str(tmp_path / "text" / "below.duckdb")))
-    newer = Options(database=str(tmp_path / "newer"))
-    store = Database.open(newer)
-    store.cursor().execute("update console_schema set version = 99")
-    store.close()
-    with pytest.raises(ConsoleError, match="another version"):
-        Database.open(newer)
 
 
 @pytest.mark.parametrize(
