@@ -154,7 +154,7 @@ def test_the_search_finds_ids_and_models(visit):
     for text, address in (
         ("p-3", "**/predictions/p-3"),
         ("fraud", "**/model?model=fraud"),
-        ("EE" * 16, "**/predictions/c-0"),
+        ("EE" * 16, f"**/predictions?range=3d&trace_id={'ee' * 16}"),
     ):
         page.keyboard.press("/")
         page.keyboard.type(text)

@@ -71,6 +71,9 @@ def _find_trace(cursor: Any, wanted: str) -> str | None:
     predictions = [] if span_id else _models.predictions_of_trace(cursor, trace_id)
     if len(predictions) == 1:
         return f"/predictions/{path(predictions[0])}"
-    if trace_detail(cursor, trace_id):
+    found = trace_detail(cursor, trace_id)
+    if found and predictions and not found["trace"]:
+        return f"/predictions?range=3d&trace_id={trace_id}"
+    if found:
         return f"/traces/{trace_id}" + (f"?span={span_id}" if span_id else "")
     return None
