@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from otel_ml.console.storage._queries import fetch, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     import duckdb
 
     from otel_ml.console.storage._metric_points import Span
 
 _DELTA: Final = 1
-_SERIES_LIMIT: Final = 5000
+_ROWS_LIMIT: Final = 50_000
 SHARES: Final = (0.5, 0.95, 0.99)
 _PERCENTILES: Final = dict(zip(("p50", "p95", "p99"), SHARES, strict=True))
 
@@ -51,25 +51,44 @@ class Histogram(NamedTuple):
 
 def histograms(cursor: duckdb.DuckDBPyConnection, name: str, span: Span, key: str) -> dict[str, Histogram]:
     """Returns what was counted for each value of an attribute; of other bounds than the first, nothing."""
+    found = histograms_over_time(cursor, name, span, (key,))
+    return {value: each for (value,), (each,) in found.items() if each is not None}
+
+
+def histograms_over_time(
+    cursor: duckdb.DuckDBPyConnection, name: str, span: Span, keys: Sequence[str], edges: Sequence[int] = ()
+) -> dict[tuple[str, ...], list[Histogram | None]]:
+    """Returns what was counted in each period for the values of some attributes; None in a period without anything.
+
+    Args:
+        cursor: Of the store.
+        name: The metric.
+        span: What is read.
+        keys: The attributes.
+        edges: The moments at which periods after the first one begin.
+    """
     where, values = span.where((name,), "histogram")
+    period = " + ".join(["0", *("(time_ns >= ?)::int" for _ in edges)])
     found = fetch(
         cursor,
-        f"with point as (select *, case when temporality = ? then key::varchar else '' end as part from points "
-        f"where {where} and observations is not null) "
-        "select any_value(attributes) as attributes, start_ns, any_value(temporality) as temporality, "
+        f"with point as (select *, {period} as period, case when temporality = ? then key::varchar else '' end as part "
+        f"from points where {where} and observations is not null) "
+        "select series, any_value(attributes) as attributes, start_ns, period, part, "
         "arg_max(observations, time_ns) as times, arg_max(sum, time_ns) as total, arg_max(detail, time_ns) as detail, "
         "arg_min(observations, time_ns) as first_times, arg_min(sum, time_ns) as first_total, "
-        "arg_min(detail, time_ns) as first_detail from point group by series, start_ns, part limit ?",
-        [_DELTA, *values, _SERIES_LIMIT],
+        "arg_min(detail, time_ns) as first_detail from point group by series, start_ns, period, part "
+        "order by series, start_ns, part, period limit ?",
+        [*edges, _DELTA, *values, _ROWS_LIMIT],
     )
-    sums: dict[str, Histogram] = {}
-    for row in found:
-        value = str((parse(row["attributes"]) or {}).get(key, ""))
-        rise = _rise(row, span)
-        before = sums.get(value)
-        if before is None or before.bounds == rise.bounds:
-            sums[value] = rise if before is None else before.plus(rise)
-    return {value: each for value, each in sums.items() if each.times > 0}
+    sums: dict[tuple[str, ...], list[Histogram | None]] = {}
+    for attributes, place, rise in _rises(found, span):
+        parsed = parse(attributes) or {}
+        periods = sums.setdefault(tuple(str(parsed.get(key, "")) for key in keys), [None] * (len(edges) + 1))
+        known = next((each for each in periods if each is not None), rise)
+        if rise.times > 0 and rise.bounds == known.bounds:
+            before = periods[place]
+            periods[place] = rise if before is None else before.plus(rise)
+    return {values: periods for values, periods in sums.items() if any(periods)}
 
 
 def quantiles(found: Histogram) -> list[float | None]:
@@ -77,12 +96,21 @@ def quantiles(found: Histogram) -> list[float | None]:
     return [found.quantile(share) for share in SHARES]
 
 
-def _rise(row: dict[str, Any], span: Span) -> Histogram:
-    level = _histogram(row["times"], row["total"], row["detail"])
-    if row["temporality"] == _DELTA or row["start_ns"] >= span.oldest_ns:
-        return level
-    first = _histogram(row["first_times"], row["first_total"], row["first_detail"])
-    return level.plus(first, -1) if first.bounds == level.bounds else level
+def _rises(rows: list[dict[str, Any]], span: Span) -> Iterator[tuple[str, int, Histogram]]:
+    """Yields attributes, period and what came in it; of an older series, what came after its first point."""
+    series, before = None, None
+    for row in rows:
+        level = _histogram(row["times"], row["total"], row["detail"])
+        if row["part"]:
+            yield row["attributes"], row["period"], level
+            continue
+        if series != (row["series"], row["start_ns"]):
+            series, before = (row["series"], row["start_ns"]), None
+            if row["start_ns"] < span.oldest_ns:
+                before = _histogram(row["first_times"], row["first_total"], row["first_detail"])
+        is_known = before is not None and before.bounds == level.bounds
+        yield row["attributes"], row["period"], level.plus(before, -1) if before and is_known else level
+        before = level
 
 
 def _histogram(times: float, total: float | None, detail: str | None) -> Histogram:

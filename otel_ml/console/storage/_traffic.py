@@ -23,6 +23,8 @@ _LATENCY: Final = "quantile_cont(duration, [0.5, 0.95, 0.99]) filter (isfinite(d
 VERSIONS_LIMIT: Final = 300
 CLASSES_SHOWN: Final = 5
 """Classes with a series of their own; the others are one."""
+ERRORS_SHOWN: Final = 10
+SCORE_BINS: Final = 20
 _DECADE: Final = 4
 """Bands of the heat map in each power of ten of a duration."""
 
@@ -74,33 +76,19 @@ def over_time(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict
 
 def versions_over_time(cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str) -> list[dict[str, Any]]:
     """Returns the counts of each version and role in each step that has calls."""
-    return fetch(
-        cursor,
-        f"select version, role, {window.step} as step, {_COUNTS} from predictions "
-        f"where model = ? and {WHERE} group by version, role, step",
-        [model, *window.values],
-    )
+    return _of_model(cursor, window, model, f"version, role, {window.step} as step, {_COUNTS}")
 
 
 def latency_over_time(cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str) -> list[dict[str, Any]]:
     """Returns the median, 95 % and 99 % duration, and the batch size, in each step."""
-    return fetch(
-        cursor,
-        f"select {window.step} as step, {_LATENCY}, avg(batch_size) as batch_mean, max(batch_size) as batch_max "
-        f"from predictions where model = ? and {WHERE} group by step",
-        [model, *window.values],
-    )
+    figures = f"{_LATENCY}, avg(batch_size) as batch_mean, max(batch_size) as batch_max"
+    return _of_model(cursor, window, model, f"{window.step} as step, {figures}")
 
 
 def durations(cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str) -> list[dict[str, Any]]:
     """Returns the calls in each step and band of durations; bands are equal on a logarithmic scale."""
-    return fetch(
-        cursor,
-        f"select {window.step} as step, floor(log10(greatest(duration, 1e-6)) * {_DECADE})::int as band, "
-        f"count(*) as calls from predictions where model = ? and isfinite(duration) and {WHERE} "
-        "group by step, band",
-        [model, *window.values],
-    )
+    band = f"floor(log10(greatest(duration, 1e-6)) * {_DECADE})::int as band"
+    return _of_model(cursor, window, model, f"{window.step} as step, {band}, count(*) as calls", "isfinite(duration)")
 
 
 def band_start(band: int) -> float:
@@ -108,14 +96,10 @@ def band_start(band: int) -> float:
     return float(10 ** (band / _DECADE))
 
 
-def scores(cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str, bins: int = 20) -> list[dict[str, Any]]:
+def scores(cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str) -> list[dict[str, Any]]:
     """Returns the predictions in each of equal bins of the score from 0 to 1, by version and role."""
-    return fetch(
-        cursor,
-        "select version, role, least(floor(score * ?), ? - 1)::int as bin, count(*) as calls from predictions "
-        f"where model = ? and score between 0 and 1 and {WHERE} group by version, role, bin",
-        [bins, bins, model, *window.values],
-    )
+    place = f"least(floor(score * {SCORE_BINS}), {SCORE_BINS - 1})::int as bin"
+    return _of_model(cursor, window, model, f"version, role, {place}, count(*) as calls", "score between 0 and 1")
 
 
 def classes(cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str) -> list[dict[str, Any]]:
@@ -133,11 +117,20 @@ def classes(cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str) ->
 
 def errors(cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str) -> list[dict[str, Any]]:
     """Returns the kinds of errors, the most frequent first, each with its first moment and newest prediction."""
+    figures = (
+        "count(*) as calls, min(place_ns) as first_ns, max(place_ns) as newest_ns, "
+        "arg_max(prediction_id, place_ns) as newest_id"
+    )
+    found = _of_model(cursor, window, model, f"error_type, {figures}", _ERROR)
+    return sorted(found, key=lambda row: -row["calls"])[:ERRORS_SHOWN]
+
+
+def _of_model(
+    cursor: duckdb.DuckDBPyConnection, window: TimeRange, model: str, columns: str, condition: str = "true"
+) -> list[dict[str, Any]]:
+    """Returns columns of a model's events, grouped by those that are no figure."""
     return fetch(
         cursor,
-        "select error_type, count(*) as calls, min(place_ns) as first_ns, "
-        "max(place_ns) as newest_ns, arg_max(prediction_id, place_ns) as newest_id "
-        f"from predictions where model = ? and {_ERROR} and {WHERE} "
-        "group by error_type order by calls desc limit 10",
+        f"select {columns} from predictions where model = ? and {condition} and {WHERE} group by all",
         [model, *window.values],
     )

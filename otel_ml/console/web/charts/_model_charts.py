@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_ml.console.storage import _traffic
 from otel_ml.console.storage._queries import moment
+from otel_ml.console.storage._traffic import SCORE_BINS
 from otel_ml.console.web._formats import seconds
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from otel_ml.console.storage._time_range import TimeRange
 
 _VERSIONS_SHOWN: Final = 4
-_BINS: Final = 20
 _BANDS_SHOWN: Final = 16
 
 
@@ -65,12 +64,7 @@ def version_table(rows: list[dict[str, Any]], versions: list[dict[str, Any]], wi
     }  # fmt: skip
 
 
-def rate_table(rates: list[float], window: TimeRange) -> Table:
-    """Returns the predictions a second of all versions together."""
-    return Table(["all versions"], [(key, [rate]) for key, rate in zip(step_keys(window), rates, strict=True)])
-
-
-def heat_table(rows: list[dict[str, Any]], window: TimeRange) -> Table:
+def heat_table(rows: list[dict[str, Any]], window: TimeRange, band_start: Callable[[int], float]) -> Table:
     """Returns the calls in each step and band of durations."""
     bands = sorted({row["band"] for row in rows})
     if not bands:
@@ -80,7 +74,7 @@ def heat_table(rows: list[dict[str, Any]], window: TimeRange) -> Table:
     for row in rows:
         key = row["step"], max(row["band"], shown[0])
         counts[key] = counts.get(key, 0) + row["calls"]
-    names = [f"{seconds(float(f'{_traffic.band_start(band):.2g}'))}" for band in shown]
+    names = [f"{seconds(float(f'{band_start(band):.2g}'))}" for band in shown]
     return Table(
         names, [(key, [counts.get((step, band), 0) for band in shown]) for step, key in enumerate(step_keys(window))]
     )
@@ -100,8 +94,8 @@ def score_table(rows: list[dict[str, Any]], versions: list[dict[str, Any]]) -> T
     return Table(
         [version_name(row) for row in versions if row in shown],
         [
-            (f"{place / _BINS:.2f}", [counts[key].get(place, 0) / totals[key] for key in keys])
-            for place in range(_BINS)
+            (f"{place / SCORE_BINS:.2f}", [counts[key].get(place, 0) / totals[key] for key in keys])
+            for place in range(SCORE_BINS)
         ] if keys else [],
     )  # fmt: skip
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from otel_ml.console.performance._counts import ModelVersion
 from otel_ml.console.performance._summary import summaries
-from otel_ml.console.storage import _counted, _feature_verdicts, _traffic
+from otel_ml.console.storage import _counted, _feature_verdicts
+from otel_ml.console.storage._model_traffic import model_traffic
 from otel_ml.console.web._overview_rows import verdicts
 from otel_ml.console.web.charts._model_charts import (
     classes_table,
     heat_table,
-    rate_table,
     score_table,
     step_table,
     version_table,
@@ -42,42 +42,25 @@ def routes(frame: Frame) -> list[BaseRoute]:
 
 def _read(cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span) -> dict[str, Any]:
     name = wanted.model or ""
-    total, versions = _traffic.by_version(cursor, window, name)
-    errors = _traffic.errors(cursor, window, name)
-    steps = _traffic.latency_over_time(cursor, window, name)
+    found = model_traffic(cursor, window, wanted)
     data = _feature_verdicts.features_over_time(cursor, wanted, period_edges(window))
     figures = summaries(cursor, wanted)
     unknown = {"realised": None, "estimate": None}
     return {
+        "is_sample": found.is_sample,
+        "total": found.total,
         "versions": [
-            row | figures.get(ModelVersion(name, row["version"] or "", row["role"] or ""), unknown) for row in versions
+            row | figures.get(ModelVersion(name, row["version"] or "", row["role"] or ""), unknown)
+            for row in found.versions
         ],
-        "errors": errors,
-        "events": events(versions, errors, data, window),
+        "errors": found.errors,
+        "events": events(found.versions, found.errors, data, window),
         "data": verdicts(_feature_verdicts.features(cursor, wanted)),
-        **_totals(cursor, window, wanted, (total, versions)),
-        "latency": step_table(steps, window, lambda row: row["latency"], 3),
-        "batches": step_table(steps, window, lambda row: [row["batch_mean"], row["batch_max"]], 2),
-        "heat": heat_table(_traffic.durations(cursor, window, name), window),
-        "scores": score_table(_traffic.scores(cursor, window, name), versions),
-        "classes": classes_table(_traffic.classes(cursor, window, name), window),
+        "traffic": version_table(found.over_time, found.versions, window),
+        "latency": step_table(found.latency, window, lambda row: row["latency"], 3),
+        "batches": step_table(found.latency, window, lambda row: [row["batch_mean"], row["batch_max"]], 2),
+        "heat": heat_table(found.durations, window, found.band_start),
+        "scores": score_table(found.scores, found.versions),
+        "classes": classes_table(found.classes, window),
         "stages": _counted.stages(cursor, wanted),
-    }
-
-
-def _totals(
-    cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span,
-    events: tuple[dict[str, Any] | None, list[dict[str, Any]]],
-) -> dict[str, Any]:  # fmt: skip
-    """Returns all of the range, and traffic and errors over time; from counters if the events are a sample."""
-    name = wanted.model or ""
-    total, versions = events
-    found = version_table(_traffic.versions_over_time(cursor, window, name), versions, window)
-    counters = _counted.counted(cursor, window, wanted).get(name)
-    if counters is None or not _counted.is_sample(total, counters):
-        return {"total": total, "traffic": found, "is_sample": False}
-    return {
-        "total": counters,
-        "traffic": found | {"rates": rate_table(counters["steps"], window)},
-        "is_sample": True,
     }
