@@ -13,6 +13,7 @@ from otel_ml.cli._terminal import CommandError, say
 COMMANDS: Final = {
     "demo": "serve the example, send real traffic and show it in the console",
     "console": "receive OTLP, keep it in a DuckDB file and show it on a web page",
+    "mcp": "let an assistant ask a console what is wrong and why (Model Context Protocol)",
     "sampler": "read CPU, memory, disk, network and GPUs and export them",
     "profile": "make the reference profile of a model's training data",
     "drift": "compare a data set with a reference profile",

@@ -28,12 +28,20 @@ def read_window(arguments: argparse.Namespace) -> tuple[float, float]:
     return read_moment(arguments.since, now), read_moment(arguments.until, now)
 
 
-def read_moment(text: str, now: float) -> float:
-    """Returns a moment, given as an age or a date; raises a ValueError for any other text."""
+def read_moment(text: str, now: float, zone: dt.tzinfo | None = None) -> float:
+    """Returns a moment, given as an age or a date; raises a ValueError for any other text.
+
+    Args:
+        text: Such as 24h, 2026-06-01 or 2026-06-01T12:00:00Z.
+        now: What an age counts back from.
+        zone: Of a date that names none; None is the zone of this machine.
+    """
     age = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
     if age is not None:
         return now - float(age[1]) * _UNITS[age[2]]
     try:
-        return dt.datetime.fromisoformat(text).timestamp()
-    except ValueError:
+        # before Python 3.11 a Z is no zone
+        found = dt.datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text))
+        return (found if found.tzinfo else found.replace(tzinfo=zone)).timestamp()
+    except (OverflowError, ValueError):
         raise ValueError(f"{text!r} is neither an age such as 24h or 7d nor a date such as 2026-06-01") from None

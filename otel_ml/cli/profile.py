@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from otel_ml import semconv
 from otel_ml.cli._arguments import add_input, add_json
-from otel_ml.cli._console_client import add_token
+from otel_ml.cli._console.client import add_token
+from otel_ml.cli._console.served_data import ServedData, read_console, read_store
 from otel_ml.cli._data_arguments import (
     FORMATS,
     add_csv,
@@ -21,7 +22,6 @@ from otel_ml.cli._data_arguments import (
     fit_columns,
     read_files,
 )
-from otel_ml.cli._served_data import ServedData, read_console, read_store
 from otel_ml.cli._terminal import CommandError, first_column, progress, show
 from otel_ml.cli._window_arguments import add_window
 from otel_ml.ground_truth import StoreError

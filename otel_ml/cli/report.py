@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_ml.cli._arguments import add_json
-from otel_ml.cli._console_client import ConsoleClient, add_token
+from otel_ml.cli._console.client import ConsoleClient, add_token
 from otel_ml.cli._data_arguments import (
     add_csv,
     add_data,

@@ -25,6 +25,7 @@ EXTRAS = {
     "_telemetry/metrics/_page_lines.py": "prometheus",
     "_telemetry/metrics/_scrape_page.py": "prometheus",
     "_values/json_texts.py": "fast",
+    "cli/_mcp/server.py": "mcp",
     "cli/_thresholds/files.py": "rules",
     "console/": "console",
     "console/web/_parquet.py": "quality",
@@ -38,6 +39,7 @@ EXTRAS = {
 BROUGHT = {
     "fastapi": {"starlette"},
     "jinja2": {"markupsafe"},
+    "mcp": {"anyio", "mcp-types"},
     "opentelemetry-distro": {"opentelemetry-instrumentation"},
     "starlette": {"anyio"},
 }

@@ -25,6 +25,8 @@ def overview(cursor: duckdb.DuckDBPyConnection, since_ns: int, until_ns: int | N
     for row in (*models, *services):
         row.pop("steps")
         row["latency"] = dict(zip(("p50", "p95", "p99"), row["latency"] or (), strict=False)) or None
+    for row in models:
+        row["features"] = row.pop("known")
     for row in services:
         row["newest"] = moment(row.pop("newest_ns"))
     return {

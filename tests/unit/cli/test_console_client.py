@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from otel_ml import semconv
-from otel_ml.cli._console_client import ConsoleClient
+from otel_ml.cli._console.client import ConsoleClient
 from otel_ml.cli._terminal import CommandError
 
 TOKEN = "a-token-of-32-letters-and-digits"

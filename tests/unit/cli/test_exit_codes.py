@@ -30,6 +30,8 @@ BAD_INPUT = [
         "console --port 0 --database {file}",
         "{file} is not a DuckDB file; choose another --database",
     ),
+    ("mcp --console localhost:4318", "--console takes an address such as http://127.0.0.1:4318, not 'localhost:4318'"),
+    ("mcp --token-file none.token", "cannot read --token-file none.token: No such file or directory"),
     ("sampler --interval 0", "argument --interval: '0' is not a number of seconds from 0.05 to 86400"),
     ("sampler --mode pod", "argument --mode: invalid choice: 'pod'"),
     ("sampler --name=", "argument --name: the name is empty"),

@@ -97,7 +97,8 @@ class ConsoleClient:
             said = json.load(error)["error"]
         except (OSError, ValueError, LookupError, TypeError, HTTPException):
             said = error.reason
-        return ConsoleRefusal(f"{self.address} answers {error.code}: {said}", error.code)
+        message = str(said) if error.code == 400 else f"{self.address} answers {error.code}: {said}"
+        return ConsoleRefusal(message, error.code)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

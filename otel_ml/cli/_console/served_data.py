@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from otel_ml.cli._console_client import ConsoleClient
+from otel_ml.cli._console.client import ConsoleClient
 from otel_ml.cli._data_arguments import OutcomeColumns
 from otel_ml.cli._store_arguments import open_store
 from otel_ml.cli._terminal import progress
