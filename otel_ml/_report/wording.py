@@ -28,7 +28,7 @@ def describe_shares(findings: Collection[str], shares: Mapping[str, ShareFigure]
 
 def feature_text(name: str) -> str:
     """Returns the name of a feature; output and label of a model are judged beside its features."""
-    return {semconv.PREDICTION_FEATURE: "its predictions", semconv.LABEL_FEATURE: "its labels"}.get(name, name)
+    return {semconv.PREDICTION_FEATURE: "predicted values", semconv.LABEL_FEATURE: "labels"}.get(name, name)
 
 
 def bin_text(label: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from otel_ml import semconv
 from otel_ml.console.web._formats import feature, figure, share
 
 if TYPE_CHECKING:
@@ -14,6 +15,14 @@ ERROR_SHARE: Final = 0.01
 _NAMED: Final = 3
 _LARGER_IS_WORSE: Final = frozenset({"mae"})
 BAD, WARN = "bad", "warn"
+_FOUND: Final = {
+    semconv.ABSENT: "no longer arrives",
+    semconv.INVALID: "has values of another type",
+    semconv.MISSING: "has missing values",
+    semconv.UNSEEN_CATEGORIES: "has unseen values",
+    semconv.OUT_OF_RANGE: "has values out of range",
+}
+"""A verdict as the end of a sentence about a feature."""
 
 
 class Alert(NamedTuple):
@@ -39,7 +48,7 @@ def _of_model(row: dict[str, Any]) -> Iterator[Alert]:
     changed = row["changed"]
     if changed:
         named = ", ".join(
-            f"{feature(name)} {verdict.replace('_', ' ')}" for name, verdict in [*changed.items()][:_NAMED]
+            f"{feature(name)} {_FOUND.get(verdict, verdict)}" for name, verdict in [*changed.items()][:_NAMED]
         )
         more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
         yield Alert(BAD, model, f"{_number(len(changed), 'feature')} changed", named + more, "/data", model)

@@ -134,7 +134,7 @@ def shown(given: Any) -> Any:
 
 def feature(name: str) -> str:
     """The name of a feature; the output and the label of a model are judged beside its features."""
-    return {semconv.PREDICTION_FEATURE: "its predictions", semconv.LABEL_FEATURE: "its labels"}.get(name, name)
+    return {semconv.PREDICTION_FEATURE: "predicted values", semconv.LABEL_FEATURE: "labels"}.get(name, name)
 
 
 def bin_name(label: str) -> str:

@@ -105,21 +105,49 @@ def test_what_changed_is_what_makes_up_the_psi(read):
 
 
 @pytest.mark.parametrize(
-    ("label", "text", "filters"),
+    ("label", "bins", "text", "filters"),
     [
-        ("00 (-inf, 20)", "below 20", ["age<20"]),
-        ("01 [20, 40)", "20 to 40", ["age>=20", "age<40"]),
-        ("02 [1e+06, inf)", "1e+06 or more", ["age>=1e+06"]),
-        ("a&b=c", "a&b=c", ["age=a&b=c"]),
-        (semconv.OTHER, "other", None),
-        ("07", "07", None),
+        ("00 (-inf, 20)", RANGES, "below 20", ["age<20"]),
+        ("01 [20, 40)", RANGES, "20 to 40", ["age>=20", "age<40"]),
+        ("02 [1e+06, inf)", RANGES, "1e+06 or more", ["age>=1e+06"]),
+        ("a&b=c", ("a&b=c",), "a&b=c", ["age=a&b=c"]),
+        ("13", ("0", "13", "2"), "13", ["age=13"]),
+        ("12", ("11", "12", "13"), "12", ["age=12"]),
+        (semconv.OTHER, ("12", "a, b", semconv.OTHER), "other", ['age not in 12,"a, b"', "age is not missing"]),
+        (semconv.OTHER, ("c00", "c01", semconv.OTHER), "other", None),
+        (semconv.OTHER, ("x" * 512, semconv.OTHER), "other", None),
+        ("01", ("00", "01"), "01", None),
     ],
 )
-def test_a_bin_leads_to_its_predictions(label, text, filters):
-    """The list is narrowed to values in the bin; a bin that says nothing about values has no link."""
-    link = bin_link(VIEW, {"feature": "age", "version": "1.0.0", "role": "primary"}, label)
+def test_a_bin_leads_to_its_predictions(label, bins, text, filters):
+    """The list is narrowed to values in the bin; a bin of a sensitive column, which says nothing of values, has no link."""
+    row = {"feature": "age", "version": "1.0.0", "role": "primary", "bins": [{"bin": each} for each in bins]}
+    link = bin_link(VIEW, row, label)
     assert bin_text(label) == text
     assert (None if link is None else parse_qs(urlsplit(link).query)["feature"]) == filters
+
+
+def test_unseen_and_missing_values_lead_to_their_predictions(console):
+    """The share of a finding is a link to the predictions that it is about, and not to the others."""
+    shares = {"DE": 0.6, "AT": 0.39, semconv.OTHER: 0.01}
+    of = {**IDENTITY, semconv.FEATURE_NAME: "country"}
+    console.feed(
+        metrics(
+            *reference("country", shares), *counts("country", {"DE": 100, semconv.UNSEEN: 100}),
+            counter(100, name=semconv.FEATURE_MISSING.name, attributes=of, start=NOW - 30 * MINUTE),
+            *(gauge(semconv.FEATURE_EXPECTED_SHARE, 0.001, {**of, semconv.PROFILE_ID: "p", semconv.FEATURE_FINDING: each})
+              for each in ("missing", "unseen")),
+        ),
+        logs(*(prediction(name, features={"country": name}, at=NOW) for name in ("DE", "FR")),
+             prediction("none", features={"country": None}, at=NOW)),
+    )  # fmt: skip
+    page = console.send("/data?model=fraud&feature=country&range=1h").body.decode()
+    strip, changed = page.partition('class="columns"')[::2]
+    for part, wanted in ((strip, ["none", "FR"]), (changed, ["FR"])):
+        links = [html.unescape(link) for link in re.findall('<a href="(/predictions[^"]*feature=[^"]*)"', part)]
+        lists = [console.send(link).body.decode() for link in links[: len(wanted)]]
+        assert [re.findall(r'href="/predictions/(\w+)', each) for each in lists] == [[name] for name in wanted]
+    assert "rare or unseen" in changed
 
 
 def test_the_list_has_one_row_a_feature(console):

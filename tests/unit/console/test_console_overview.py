@@ -152,7 +152,7 @@ def test_the_worst_comes_first():
     gap = {"figure": "f1", "value": 0.5, "training": None, "interval": None, "is_beyond_noise": True, "gap": 0.1}
     rows = [row | {"model": "a", "estimate": gap}, row | {"model": "b", "changed": {"age": "out_of_range"}}]
     assert [(alert.subject, alert.text, alert.why) for alert in alerts(rows, [])] == [
-        ("b", "1 feature changed", "age out of range"),
+        ("b", "1 feature changed", "age has values out of range"),
         ("a", "a score no longer means what it did in training", "labels and estimate differ by 0.1"),
     ]
 

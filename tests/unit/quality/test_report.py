@@ -48,7 +48,7 @@ def test_the_report_begins_with_what_was_found(drifted: str) -> None:
     first, *_ = found = attention(drifted)
 
     assert re.fullmatch(r"Performance: accuracy 0\.[67]\d* is worse than 0\.[89]\d* in training", first)
-    assert found[-1] == "2 of 4 features changed: age, its labels"
+    assert found[-1] == "2 of 4 features changed: age, labels"
 
 
 def test_data_as_in_training_has_no_findings(profile: ReferenceProfile) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_ml import semconv
 from otel_ml._report import bin_text
 from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.console.storage._queries import moment
@@ -21,7 +22,7 @@ _SHOWN: Final = 6
 def bin_table(row: dict[str, Any]) -> Table:
     """Returns the share of the values in each bin, live and in the reference."""
     return Table(
-        ["live", "reference"], [(bin_text(each["bin"]), [each["share"], each["expected"]]) for each in row["bins"]]
+        ["live", "reference"], [(_text(row, each["bin"]), [each["share"], each["expected"]]) for each in row["bins"]]
     )
 
 
@@ -53,8 +54,15 @@ def changed_bins(row: dict[str, Any]) -> list[dict[str, Any]]:
     if row["psi"] is None or row["psi_noise"] is None or row["psi"] <= row["psi_noise"]:
         return []
     whole = sum(each["psi"] for each in row["bins"])
-    parts = [each | {"part": each["psi"] / whole, "text": bin_text(each["bin"])} for each in row["bins"]]
+    parts = [each | {"part": each["psi"] / whole, "text": _text(row, each["bin"])} for each in row["bins"]]
     return sorted((each for each in parts if each["part"] >= _CHANGED), key=lambda each: -each["part"])[:_SHOWN]
+
+
+def _text(row: dict[str, Any], label: str) -> str:
+    """Returns the name of a bin; unseen categories are counted with those that are rare in training."""
+    if label == semconv.OTHER and semconv.UNSEEN_CATEGORIES in row["shares"]:
+        return "rare or unseen"
+    return bin_text(label)
 
 
 def period_keys(window: TimeRange) -> list[str]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml import semconv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 WIDTH: Final = 120
 HEIGHT: Final = 24
 RARE: Final = 0.01
 """A bin with a smaller share of the training values is rare."""
 _RANGE: Final = re.compile(r"\d+ (?P<open>[\[(])(?P<low>\S+), (?P<high>\S+)(?P<close>[\])])")
-_OPAQUE: Final = re.compile(r"c?\d\d")
 _CUT: Final = re.compile(r"(?P<head>.{55})~[0-9a-f]{8}", re.DOTALL)
 _REST: Final = frozenset({semconv.OTHER, semconv.UNSEEN})
 
@@ -40,9 +42,10 @@ def feature_rows(features: dict[str, Any], reference: dict[str, dict[str, float]
     return sorted(rows, key=lambda row: row.remark is None)
 
 
-def is_opaque(shares: dict[str, float]) -> bool:
-    """Whether the bins show nothing of the values, since the column is sensitive."""
-    return all(_OPAQUE.fullmatch(label) or label in _REST for label in shares)
+def is_opaque(labels: Iterable[str]) -> bool:
+    """Whether the bins show nothing of the values, since the column is sensitive: they are numbered from 00 on."""
+    own = sorted(label for label in labels if label not in _REST)
+    return any(own == [f"{prefix}{number:02d}" for number in range(len(own))] for prefix in ("", "c"))
 
 
 def _row(name: str, value: Any, shares: dict[str, float]) -> PlacedFeature:

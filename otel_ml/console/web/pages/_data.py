@@ -8,7 +8,7 @@ from otel_ml import semconv
 from otel_ml._report import bin_text
 from otel_ml.console.storage._feature_verdicts import features_with_bins
 from otel_ml.console.storage._segment_shares import segment_shares
-from otel_ml.console.web.charts._bins import bin_link, segment_link
+from otel_ml.console.web.charts._bins import bin_link, segment_link, share_links
 from otel_ml.console.web.charts._data_charts import bin_table, changed_bins, psi_table, share_table
 from otel_ml.console.web.charts._model_events import period_edges
 
@@ -79,6 +79,7 @@ def _of_feature(view: PageView, rows: list[dict[str, Any]], wanted: QueryParams)
         "bins": bin_table(row),
         "psi": psi_table(row, view.window),
         "shares": share_table(row, view.window),
+        "share_links": share_links(view, row),
         "changed": [each | {"link": bin_link(view, row, each["bin"])} for each in changed_bins(row)],
         "same": [(each, _link(view, each), each is row) for each in same],
         "previous": [(each["feature"], _link(view, each)) for each in before],
