@@ -30,7 +30,7 @@ def test_the_overview_says_first_what_needs_attention(visit):
     assert [re.sub(r"\s+", " ", text) for text in texts] == [
         "bad fraud 1 feature changed income drifted",
         "bad fraud 5.9 % of calls fail 5 of 85 calls",
-        "bad fraud accuracy is 0.8 training 0.9; beyond noise",
+        "bad fraud accuracy is 0.800 training 0.900; beyond noise",
         "bad plain-web 11.1 % of requests fail 3 of 27",
     ]
     page.click(".alerts >> text=feature changed")
@@ -45,8 +45,8 @@ def test_the_overview_has_every_model_and_every_service(visit):
     found = [re.sub(r"\s+", " ", cell).strip() for cell in cells]
     assert found[0] == "fraud 1.0.0 2.0.0 canary"
     assert found[1:5] == ["80", "5.9 %", "4 ms / 4 ms / 4 ms", "drifted 1 of 2"]
-    assert found[5].startswith("accuracy 0.8 0.7")
-    assert found[6].startswith("0.89 0.8")
+    assert found[5].startswith("accuracy 0.800 0.7")
+    assert found[6].startswith("0.890 0.8")
     expect(page.locator("section:has(h2:text-is('Models'))").locator(".spark")).to_have_count(1)
     plain = page.locator("section", has_text="Services").locator("tr", has_text="plain-web")
     expect(plain).to_contain_text("11.1 %")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml import semconv
-from otel_ml.console.web._formats import feature, figure, share
+from otel_ml.console.web._formats import decimal, feature, figure, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,12 +61,12 @@ def _of_model(row: dict[str, Any]) -> Iterator[Alert]:
 def _of_figures(name: str, realised: dict[str, Any] | None, estimate: dict[str, Any] | None) -> Iterator[Alert]:
     for kind, found, what in ((BAD, realised, ""), (WARN, estimate, "estimated ")):
         if found and _is_worse(found):
-            text = f"{what}{found['figure'].replace('_', ' ')} is {figure(found['value'])}"
-            why = f"training {figure(found['training'])}; beyond noise"
+            text = f"{what}{found['figure'].replace('_', ' ')} is {decimal(found['value'])}"
+            why = f"training {decimal(found['training'])}; beyond noise"
             yield Alert(kind, name, text, why, "/performance", name)
     if estimate and estimate["is_beyond_noise"]:
         text = "a score no longer means what it did in training"
-        why = f"labels and estimate differ by {figure(estimate['gap'])}"
+        why = f"labels and estimate differ by {decimal(estimate['gap'])}"
         yield Alert(WARN, name, text, why, "/performance", name)
 
 

@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 400
 """Characters of one value on the page."""
+_TINY: Final = 0.0005
+_TEN: Final = 10
+_THOUSAND: Final = 1000
+_VAST: Final = 1e15
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _LONG: Final = 4000
 """Characters of one value where a page is about it."""
+_AGO: Final = Markup(" data-ago")
+_FINE: Final = Markup(" data-fine")
 UNKNOWN: Final = Markup("–")  # noqa: RUF001 - a dash for an unknown value
 
 
@@ -38,15 +44,24 @@ def seconds(given: float | None) -> str | None:
 
 
 def clock(moment: str) -> str:
-    """The time of an ISO text to the second."""
-    return moment[:19].replace("T", " ")
+    """The time of an ISO text to the millisecond."""
+    return moment[:23].rstrip("Z").replace("T", " ")
 
 
 def figure(given: float | None) -> str | None:
-    """A number: whole ones with thousands separators, others with four significant figures."""
+    """A number: whole and large ones with thousands separators, others with four significant figures."""
     if given is None:
         return None
-    return f"{given:,}" if isinstance(given, int) else f"{given:.4g}"
+    if isinstance(given, int):
+        return f"{given:,}"
+    return f"{given:,.0f}" if _THOUSAND <= abs(given) < _VAST else f"{given:.4g}"
+
+
+def decimal(given: float | None) -> str | None:
+    """A figure of a model or its data with three decimals, so that a column lines up."""
+    if given is None:
+        return None
+    return f"{given:.3f}" if not given or _TINY <= abs(given) < _TEN else figure(float(given))
 
 
 def count(given: float | None) -> str | None:
@@ -75,8 +90,8 @@ def size(given: float | None) -> str | None:
 
 
 def share(given: float | None) -> str | None:
-    """A share as percent."""
-    return None if given is None else f"{given * 100:.1f} %"
+    """A share as percent; one that is not zero does not look like zero."""
+    return None if given is None else "<0.1 %" if 0 < given < _TINY else f"{given * 100:.1f} %"
 
 
 def value(given: Any) -> str | None:
@@ -92,8 +107,16 @@ def long(given: Any) -> str | None:
     return text if text is None or len(text) <= _LONG else text[:_LONG] + " …"
 
 
-_UNITS: Final = {"seconds": (seconds, " s"), "share": (share, ""), "rate": (rate, " a second"), "figure": (figure, ""),
-                 "score": (score, ""), "count": (count, ""), "bytes": (size, " bytes")}  # fmt: skip
+_UNITS: Final = {
+    "seconds": (seconds, " s"),
+    "share": (share, ""),
+    "rate": (rate, " a second"),
+    "figure": (figure, ""),
+    "decimal": (decimal, ""),
+    "score": (score, ""),
+    "count": (count, ""),
+    "bytes": (size, " bytes"),
+}
 
 
 def exact(given: float | None, unit: str) -> Markup:
@@ -109,12 +132,14 @@ def rounded(given: float, unit: str) -> str | None:
     return _UNITS[unit][0](given)
 
 
-def moment(given: str | None, *, ago: bool = False) -> Markup:
-    """A moment in UTC; the script shows it in local time, or how long ago it was."""
+def moment(given: str | None, *, ago: bool = False, fine: bool = False) -> Markup:
+    """A moment in UTC; the script shows it in local time, to the millisecond if it is fine, or how long ago it was."""
     if given is None:
         return UNKNOWN
-    flag = Markup(" data-ago") if ago else ""
-    return Markup('<time datetime="{0}" title="{1} UTC"{2}>{1}</time>').format(given, clock(given), flag)
+    flag = _AGO if ago else _FINE if fine else ""
+    exact_time = clock(given)
+    shown_time = exact_time if fine else exact_time[:19]
+    return Markup('<time datetime="{}" title="{} UTC"{}>{}</time>').format(given, exact_time, flag, shown_time)
 
 
 def after(given: str, begin_ns: int) -> str:
@@ -174,6 +199,7 @@ FILTERS: Final = {
     "clock": clock,
     "count": count,
     "figure": figure,
+    "decimal": decimal,
     "score": score,
     "share": share,
     "value": value,

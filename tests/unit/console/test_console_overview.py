@@ -153,7 +153,7 @@ def test_the_worst_comes_first():
     rows = [row | {"model": "a", "estimate": gap}, row | {"model": "b", "changed": {"age": "out_of_range"}}]
     assert [(alert.subject, alert.text, alert.why) for alert in alerts(rows, [])] == [
         ("b", "1 feature changed", "age has values out of range"),
-        ("a", "a score no longer means what it did in training", "labels and estimate differ by 0.1"),
+        ("a", "a score no longer means what it did in training", "labels and estimate differ by 0.100"),
     ]
 
 
@@ -281,7 +281,7 @@ def test_the_figure_of_a_model_is_that_of_its_primary_version(console):
     events = (prediction(f"c-{index}", attributes=canary) for index in range(9))
     worse = outcomes({("1", "0"): 900, ("1", "1"): 100}, identity=canary, start=NOW - SECOND)
     console.feed(logs(prediction("p-1"), *events), metrics(*outcomes(start=NOW - SECOND), *worse))
-    assert "accuracy 0.8 " in page(console, "/?range=1h")
+    assert "accuracy 0.800 " in page(console, "/?range=1h")
 
 
 def test_a_request_is_what_enters_a_service(console):

@@ -7,7 +7,7 @@ import re
 import pytest
 from console_feed import NOW, SPAN, TRACE, batch, label, logs, prediction, span, traces
 
-from otel_ml.console.web._formats import figure, score, seconds, share, size, value
+from otel_ml.console.web._formats import decimal, figure, score, seconds, share, size, value
 from otel_ml.console.web.details._waterfall import DEPTH_MAX, waterfall
 
 
@@ -64,6 +64,11 @@ def test_durations_have_a_unit_that_fits(given, shown):
 def test_figures_are_short():
     """Numbers, shares and values are short; an unknown one stays None."""
     assert (figure(1234567), figure(0.123456), figure(None)) == ("1,234,567", "0.1235", None)
+    assert (figure(412345.6), figure(-1000.0), figure(2e20)) == ("412,346", "-1,000", "2e+20")
+    assert [decimal(each) for each in (0.8, 0.0, -0.05, 0.00012, 52.345, 1234.5, None)] == [
+        "0.800", "0.000", "-0.050", "0.00012", "52.34", "1,234", None
+    ]  # fmt: skip
+    assert (share(0.0002), share(0.0)) == ("<0.1 %", "0.0 %")
     assert (share(0.0667), share(None), score(0.5), score(12.34567), score(None)) == (
         "6.7 %", None, "0.5000", "12.35", None
     )  # fmt: skip

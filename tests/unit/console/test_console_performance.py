@@ -370,11 +370,11 @@ def test_the_page_shows_each_part_that_has_data(console):
     )
     page = console.send("/performance?model=fraud&range=3d").body.decode()
     assert re.findall(r"<h2>([^<]*\w)", page) == [
-        "Accuracy over time", "So far", "Estimate before labels", "Segments", "Fairness", "Versions",
+        "Accuracy over time", "All figures", "Estimate before labels", "Segments", "Fairness", "Versions",
     ]  # fmt: skip
-    so_far = page[page.index("<h2>So far") :]
+    so_far = page[page.index("<h2>All figures") :]
     cells = [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", so_far)]
-    assert cells[:5] == ["Accuracy", "0.8", "0.7741 to 0.8236", "0.9", "1,000"]
+    assert cells[:5] == ["Accuracy", "0.800", "0.774 to 0.824", "0.900", "1,000"]
     assert re.search(r"class=failed><td>region</td><td><a href=.[^>]*feature=region%3Dwest.>west</a></td>.*worse", page)
     assert re.search(r"class=failed><td>2.0.0 <span class=\"tag\">canary</span>.*worse", page)
     assert "<b>a" not in console.send("/performance?model=%3Cb%3Ea%2Fb&range=3d").body.decode()
@@ -393,7 +393,7 @@ def test_a_model_of_any_name_has_a_page(console, name):
     for pattern in ("/model", "/performance"):
         link = re.search(rf'href="({pattern}\?model=[^"]*)"', page)[1]
         page = console.send(html.unescape(link)).body.decode()
-    assert "<h2>So far" in page
+    assert "<h2>All figures" in page
     assert html.unescape(re.search("<h1>(.*)</h1>", page)[1]) == f"Performance of {name}"
 
 

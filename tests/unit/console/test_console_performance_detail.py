@@ -126,7 +126,7 @@ def test_accuracy_stands_by_the_lag_of_the_label(console):
     )
     cells = text_of(console.send("/performance?model=fraud&range=6h").body.decode(), "By lag of the label")
     assert [(cells[at], cells[at + 1], cells[at + 2]) for at in (0, 4)] == [
-        ("up to 1 min", "3", "0.6667"), ("up to 6 h", "4", "0.75"),
+        ("up to 1 min", "3", "0.667"), ("up to 6 h", "4", "0.750"),
     ]  # fmt: skip
 
 
@@ -138,7 +138,7 @@ def test_errors_of_a_regression_stand_by_the_lag(console):
         logs(label("p", "13", correct=None, at=NOW - HOUR + SECOND)),
     )
     page = console.send("/performance?model=fraud&range=6h").body.decode()
-    assert text_of(page, "By lag of the label")[:3] == ["up to 1 min", "1", "3"]
+    assert text_of(page, "By lag of the label")[:3] == ["up to 1 min", "1", "3.000"]
     assert "<h2>Absolute errors</h2>" in page
 
 
@@ -147,10 +147,10 @@ def test_one_version_is_shown_at_a_time(console):
     few = {key: times // 10 for key, times in OUTCOMES.items()}
     console.feed(metrics(*outcomes(), *outcomes(few, identity=CANARY)))
     page = console.send("/performance?model=fraud&range=6h").body.decode()
-    assert text_of(page, "So far")[4] == "1,000"
+    assert text_of(page, "All figures")[4] == "1,000"
     link = next(each for each in re.findall('<a href="([^"]*)"', page) if "role=canary" in each)
-    assert text_of(console.send(html.unescape(link)).body.decode(), "So far")[4] == "100"
-    assert text_of(console.send("/performance?model=fraud&version=gone&range=6h").body.decode(), "So far")
+    assert text_of(console.send(html.unescape(link)).body.decode(), "All figures")[4] == "100"
+    assert text_of(console.send("/performance?model=fraud&version=gone&range=6h").body.decode(), "All figures")
 
 
 def test_a_cell_of_the_matrix_leads_to_its_predictions(console):

@@ -30,7 +30,15 @@ async function enhance() {
   if ("charts" in document.body.dataset) await drawCharts();
 }
 
+// On a narrow screen the pages are a line that scrolls.
+function showCurrentPage() {
+  const pages = document.querySelector(".pages");
+  const current = pages.querySelector("[aria-current]");
+  if (current) pages.scrollLeft = current.offsetLeft - (pages.clientWidth - current.offsetWidth) / 2;
+}
+
 showTheme();
+showCurrentPage();
 document.getElementById("theme").addEventListener("click", nextTheme);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawCharts);
 document.addEventListener("change", (event) => {

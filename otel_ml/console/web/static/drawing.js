@@ -2,7 +2,7 @@
 import { local, short } from "./time.js";
 
 // Bars differ by more than their colour.
-const stripes = (rotation, gap) => ({ symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, gap], rotation, color: "rgba(255,255,255,.4)" });
+const stripes = (rotation, gap) => ({ symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, gap], rotation, color: "rgba(255,255,255,.22)" });
 const DECALS = [undefined, stripes(-Math.PI / 4, 5), stripes(Math.PI / 4, 5), stripes(0, 4), stripes(Math.PI / 2, 4), stripes(-Math.PI / 4, 2)];
 const DASHES = ["solid", "dashed", "dotted", [8, 3, 2, 3], [12, 4], [2, 4]];
 
@@ -47,7 +47,8 @@ function frame(table, colour) {
   return {
     animation: false,
     textStyle: { fontFamily: colour.font, fontSize: 12, color: colour.quiet },
-    grid: { left: 4, right: 12, top: 18, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
+    // one left edge, so that the times of charts above each other line up
+    grid: { left: 64, right: 16, top: 18, bottom: 24, outerBoundsMode: "none" },
     aria: { enabled: true, label: { description: `Chart: ${table.title}. The button "Table" shows its numbers.` } },
     tooltip: {
       trigger: "axis",

@@ -5,7 +5,8 @@ const dated = new Intl.DateTimeFormat(undefined, {
   month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
 });
 
-export function local(moment) {
+export function local(moment, isFine) {
+  if (isFine) return `${local(moment)}.${String(moment % 1000).padStart(3, "0")}`;
   return (Math.abs(Date.now() - moment) < DAY / 2 ? clock : dated).format(moment);
 }
 
@@ -28,7 +29,7 @@ export function showLocalTimes() {
   for (const each of document.querySelectorAll("time[datetime]")) {
     const moment = Date.parse(each.getAttribute("datetime"));
     if (Number.isNaN(moment)) continue;
-    each.textContent = "ago" in each.dataset ? ago(now - moment) : local(moment);
+    each.textContent = "ago" in each.dataset ? ago(now - moment) : local(moment, "fine" in each.dataset);
   }
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
   document.getElementById("zone").textContent = timeZone === "UTC" ? "UTC" : `local, ${timeZone}; hover one for UTC`;
