@@ -23,6 +23,17 @@ def write(answer: dict[str, Any]) -> str:
     return json.dumps({"page": answer["page"], "left_out": "the answer is too large: open the page, or ask for less"})
 
 
+def rounded(value: Any) -> Any:
+    """Returns figures that were computed with six digits, and whole numbers without a fraction."""
+    if isinstance(value, dict):
+        return {name: rounded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else float(f"{value:.6g}")
+    return value
+
+
 def _bounded(value: Any, characters: int, items: int) -> Any:
     if isinstance(value, str):
         more = len(value) - characters

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from otel_ml.cli._console.client import ConsoleClient, ConsoleRefusal
 from otel_ml.cli._mcp import arguments as of
+from otel_ml.cli._mcp.answers import rounded
 from otel_ml.cli._mcp.arguments import MOST, AskedRange, Pairs, ToolArgument
 from otel_ml.cli._terminal import CommandError
 
@@ -71,7 +72,7 @@ def _needs_attention(console: ConsoleClient, given: Given) -> dict[str, Any]:
 
 def _list_models(console: ConsoleClient, given: Given) -> dict[str, Any]:
     window = AskedRange.take(given, "24h")
-    found = console.json("/api/overview", window.query)
+    found = rounded(console.json("/api/overview", window.query))
     answer = {"page": _page(console, "/", window.page), "models": found["models"], "services": found["services"]}
     if found["models"] or found["services"]:
         return answer
@@ -150,7 +151,8 @@ def _trace(spans: list[dict[str, Any]], logs: list[dict[str, Any]]) -> dict[str,
     """Returns the spans and log lines without what is said elsewhere."""
     names = ("span_id", "parent_span_id", "name", "service_name", "time", "duration", "attributes")
     lines = [
-        {"time": line["time"], "level": line["severity_text"], "text": line["body"]} for line in logs[:_SHOWN_LOGS]
+        {"time": line["time"], "level": line["severity_text"], "text": line["body"], "attributes": _own(line)}
+        for line in logs[:_SHOWN_LOGS]
     ]
     return {
         "spans": [
@@ -164,18 +166,33 @@ def _trace(spans: list[dict[str, Any]], logs: list[dict[str, Any]]) -> dict[str,
     }
 
 
+def _own(line: dict[str, Any]) -> dict[str, Any] | None:
+    """Returns the attributes of a log line without its place in the code and the exception, which the answer has."""
+    found = line["attributes"] or {}
+    return {name: each for name, each in found.items() if not name.startswith(("code.", "exception."))} or None
+
+
 def _feature_drift(console: ConsoleClient, given: Given) -> dict[str, Any]:
     window = AskedRange.take(given, "24h")
-    found = console.json("/api/features", [*_pairs(given), *window.query])["features"]
+    found = rounded(console.json("/api/features", [*_pairs(given), *window.query])["features"])
+    if "feature" not in given:
+        found = [_verdict(row) for row in found]
     answer = {"page": _page(console, "/data", _pairs(given), window.page), "features": found}
     if found:
         return answer
     return answer | {"note": "nothing to compare: the model has no profile=, or nothing arrived in this range"}
 
 
+def _verdict(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns one of many features in short: the shares that are unusual only."""
+    names = ("feature", "version", "role", "verdict", "values", "psi", "psi_noise")
+    shares = {name: share for name, share in row["shares"].items() if name in row["findings"]}
+    return {name: row[name] for name in names} | ({"shares": shares} if shares else {})
+
+
 def _performance(console: ConsoleClient, given: Given) -> dict[str, Any]:
     window = AskedRange.take(given, "3d")
-    found = console.json("/api/performance", [*_pairs(given), *window.query])
+    found = rounded(console.json("/api/performance", [*_pairs(given), *window.query]))
     for version in found["versions"]:
         version.pop("periods", None)
     found.pop("period_edges", None)
@@ -223,8 +240,8 @@ TOOLS: Final = (
         "feature_drift",
         "Drift of a model's features",
         "The verdict on each feature of a model against its training, the most severe first, with PSI beside its "
-        "noise; with `feature` also the bins of that one, live beside expected. Of the last 24 hours unless `since` "
-        "says otherwise.",
+        "noise; with `feature` all shares and the bins of that one, live beside expected. `__prediction__` and "
+        "`__label__` are outputs and labels. Of the last 24 hours unless `since` says otherwise.",
         (of.ONE_MODEL, ToolArgument("feature", "name of one feature"), *_RANGE),
         _feature_drift,
     ),
