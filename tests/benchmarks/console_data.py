@@ -23,10 +23,13 @@ _CHUNK = 250_000
 
 # a number in 0..1 that depends on the row only; `salt` makes independent ones
 _RANDOM = "((hash(range * 16 + {salt}) % 1000003) / 1000003.0)"
+_MODEL = (
+    "case when range % 10 < 5 then 'fraud_detector' when range % 10 < 7 then 'churn' when range % 10 < 9 then 'demand' "
+    "else 'batch_scorer' end"
+)
 _MODELS = """
 select range as i,
-    case when range % 10 < 5 then 'fraud_detector' when range % 10 < 7 then 'churn' when range % 10 < 9 then 'demand'
-         else 'batch_scorer' end as model,
+    {model} as model,
     {end} - ({total} - range) * {step} as moment,
     {r0} as r0, {r1} as r1, {r2} as r2, {r3} as r3
 from range({first}, {last})
@@ -43,7 +46,7 @@ select *,
     case model when 'churn' then ['stay', 'leave', 'upgrade'][1 + (i % 3)] when 'fraud_detector'
         then case when r0 > 0.8 then '1' else '0' end end as class,
     json_object('service.name', replace(model, '_', '-') || '-api', 'service.instance.id', 'slot-' || (i % 4)) as resource,
-    replace(model, '_', '-') || '-api' as service
+    replace(model, '_', '-') || '-api' as service, {shop} as shop
 from models
 """
 _FEATURES = (
@@ -64,19 +67,25 @@ def fill(path: str, predictions: int, now_ns: int | None = None) -> None:
     store = Database.open(Options(database=path))
     cursor = store.cursor()
     end = time.time_ns() if now_ns is None else now_ns
-    step = HOURS * 3600 * 10**9 // predictions
-    for first in range(0, predictions, _CHUNK):
-        last = min(predictions, first + _CHUNK)
-        numbers = {f"r{salt}": _RANDOM.format(salt=salt) for salt in range(4)}
-        models = _MODELS.format(end=end, total=predictions, step=step, first=first, last=last, **numbers)
-        cursor.execute(f"create or replace temp table facts as with models as ({models}) {_FACTS}")
-        for table, rows in _TABLES.items():
-            _write(cursor, table, rows)
+    write_facts(cursor, predictions, end)
     _points(cursor, predictions, end)
     store.close()
 
 
-def _write(cursor, table: str, variants: list[tuple[str, dict[str, str]]]) -> None:
+def write_facts(cursor, predictions: int, end: int, *, model: str = _MODEL, shop: str = "'shop'") -> None:
+    """Writes events, labels, spans and log lines; model and the service without a model are SQL expressions."""
+    step = HOURS * 3600 * 10**9 // predictions
+    for first in range(0, predictions, _CHUNK):
+        last = min(predictions, first + _CHUNK)
+        numbers = {f"r{salt}": _RANDOM.format(salt=salt) for salt in range(4)}
+        models = _MODELS.format(model=model, end=end, total=predictions, step=step, first=first, last=last, **numbers)
+        facts = _FACTS.format(shop=shop)
+        cursor.execute(f"create or replace temp table facts as with models as ({models}) {facts}")
+        for table, rows in _TABLES.items():
+            write_rows(cursor, table, rows)
+
+
+def write_rows(cursor, table: str, variants: list[tuple[str, dict[str, str]]]) -> None:
     for where, given in variants:
         values = ", ".join(given.get(name, "null") for name in columns(table))
         cursor.execute(f"insert into {table} select {values} from facts where {where}")
@@ -143,8 +152,8 @@ _TABLES: dict[str, list[tuple[str, dict[str, str]]]] = {
             "key": "md5('422' || i)", "trace_id": "md5('refused' || i)", "attributes": _HTTP.format(status="422"),
         }),
         ("i % 20 = 3", _SERVER | {
-            "key": "md5('cart' || i)", "trace_id": "md5('shop' || i)", "name": "'GET /cart'", "service_name": "'shop'",
-            "resource": "json_object('service.name', 'shop')", "attributes": _HTTP.format(status="200"),
+            "key": "md5('cart' || i)", "trace_id": "md5('shop' || i)", "name": "'GET /cart'", "service_name": "shop",
+            "resource": "json_object('service.name', shop)", "attributes": _HTTP.format(status="200"),
         }),
     ],
     "logs": [
@@ -243,7 +252,7 @@ def _points(cursor, predictions: int, end: int) -> None:
             )
         ),
     ]  # fmt: skip
-    _write(cursor, "points", rows)
+    write_rows(cursor, "points", rows)
 
 
 def main() -> int:
