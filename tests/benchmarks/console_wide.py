@@ -95,9 +95,7 @@ def _counters(cursor, predictions: int, end: int) -> None:
         f"create or replace temp table facts as select export as i, 'model_' || number as model, "
         f"{end} - (143 - export) * {10 * _MINUTE} as moment from range(144) as e(export), range({MODELS}) as n(number)"
     )
-    attributes = (
-        f"json_object('{semconv.MODEL_NAME}', model, '{semconv.MODEL_VERSION}', '1.0.0', '{semconv.MODEL_ROLE}', 'primary'"
-    )
+    attributes = f"json_object('{semconv.MODEL_NAME}', model, '{semconv.MODEL_VERSION}', '1.0.0', '{semconv.MODEL_ROLE}', 'primary'"
     service = "replace(model, '_', '-') || '-api'"
     share = f"i * {predictions} / 144.0 / {MODELS}"
     write_rows(cursor, "points", [
@@ -122,7 +120,7 @@ def _largest(cursor, end: int) -> None:
             "key": "md5('large' || i)", "trace_id": f"'{TRACE}'", "span_id": "printf('%016x', i + 1)",
             "parent_span_id": "case when i > 0 then printf('%016x', (i - 1) // 5 + 1) end", "name": "'step ' || i",
             "kind": "1", "start_ns": f"{moment} + i * 1000000", "end_ns": f"{moment} + i * 1000000 + 9000000",
-            "status": "0", "attributes": f"case when i = 0 then json_object('text', repeat('x', 65536)) else '{{}}' end",
+            "status": "0", "attributes": "case when i = 0 then json_object('text', repeat('x', 65536)) else '{}' end",
             "events": "'[]'", "links": "'[]'", "is_entry": "i = 0",
         }),
     ])  # fmt: skip

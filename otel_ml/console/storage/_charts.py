@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
 from otel_ml.console.storage._histograms import percentiles
-from otel_ml.console.storage._queries import fetch, moment, parse
+from otel_ml.console.storage._queries import fetch, moment, parse, stream
 from otel_ml.console.storage.lists._conditions import Conditions
 
 if TYPE_CHECKING:
@@ -63,20 +63,23 @@ def charts(cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter) -> dict[str, 
         return {"times": [], "step": None, "metrics": [], "series_omitted": 0}
     since, until = window
     step = max(1, -(-(until - since) // wanted.steps))
-    levels: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in _levels(cursor, wanted, window, step):
-        levels[row["series"]].append(row)
-    times = [since + step * index for index in range(-(-(until - since) // step))]
+    whole = (since - step, until)
+    known = _known(cursor, wanted, whole)
+    length = -(-(until - since) // step)
+    figures = {
+        series: _figures(list(rows), known[series], length, since - step)
+        for series, rows in groupby(_levels(cursor, [*known], whole, step), key=lambda row: str(row["series"]))
+    }
     metrics: dict[str, dict[str, Any]] = {}
-    for rows in list(levels.values())[: wanted.limit]:
-        first = rows[0]
-        metric = {"name": first["name"], "kind": first["kind"], "unit": first["unit"], "series": []}
-        metrics.setdefault(first["name"], metric)["series"].append(_series(rows, len(times), since - step))
+    for series, facts in known.items():
+        metric = {"name": facts["name"], "kind": facts["kind"], "unit": facts["unit"], "series": []}
+        metrics.setdefault(facts["name"], metric)["series"].append(_series(facts, figures[series]))
+    total = next((facts["total"] for facts in known.values()), 0)
     return {
-        "times": [moment(time_ns) for time_ns in times],
+        "times": [moment(since + step * index) for index in range(length)],
         "step": step / _SECOND,
         "metrics": list(metrics.values()),
-        "series_omitted": max(0, len(levels) - wanted.limit),
+        "series_omitted": total - len(known),
     }
 
 
@@ -94,47 +97,73 @@ def _window(cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter) -> tuple[int
     return (since, until) if since < until else None
 
 
-def _levels(
-    cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter, window: tuple[int, int], step: int
-) -> list[dict[str, Any]]:
-    """What each series says in each step; the step before the window comes first, numbered -1."""
-    conditions = wanted.conditions()
-    conditions.add("time_ns >= ?", window[0] - step)
+def _in_window(conditions: Conditions, window: tuple[int, int]) -> Conditions:
+    conditions.add("time_ns >= ?", window[0])
     conditions.add("time_ns < ?", window[1])
-    return fetch(
+    return conditions
+
+
+def _known(
+    cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter, window: tuple[int, int]
+) -> dict[str, dict[str, Any]]:
+    """The series by name, of each metric the largest first; `total` also counts those beyond the limit."""
+    conditions = _in_window(wanted.conditions(), window)
+    found = fetch(
+        cursor,
+        "select series, name, any_value(kind) as kind, any_value(unit) as unit, any_value(monotonic) as monotonic, "
+        "any_value(attributes) as attributes, any_value(resource) as resource, "
+        f"any_value(service_name) as service_name, count(*) over () as total from points where {conditions.where} "
+        "group by name, series order by name, "
+        "max(coalesce(abs(value), observations)) filter (coalesce(isfinite(value), true)) desc nulls last, series "
+        "limit ?",
+        [*conditions.values, wanted.limit],
+    )
+    return {row["series"]: row for row in found}
+
+
+def _levels(
+    cursor: duckdb.DuckDBPyConnection, series: Sequence[str], window: tuple[int, int], step: int
+) -> Iterator[dict[str, Any]]:
+    """What each series says in each step; the first step of the window is numbered -1."""
+    conditions = Conditions()
+    conditions.add("series in (select unnest(?::varchar[]))", series)
+    _in_window(conditions, window)
+    return stream(
         cursor,
         # the points of one run of a process; each delta has a start of its own
         f"with point as (select *, case when temporality = {_CUMULATIVE} then start_ns else 0 end as run from points "
         f"where {conditions.where}) "
-        "select name, series, min(start_ns) as start_ns, (time_ns - ? + ?) // ? - 1 as step, any_value(kind) as kind, "
-        "any_value(unit) as unit, any_value(temporality) as temporality, any_value(monotonic) as monotonic, "
-        "any_value(attributes) as attributes, any_value(resource) as resource, "
-        "any_value(service_name) as service_name, max(time_ns) as time_ns, "
+        "select series, min(start_ns) as start_ns, (time_ns - ?) // ? - 1 as step, "
+        "any_value(temporality) as temporality, max(time_ns) as time_ns, "
         "avg(value) filter (isfinite(value)) as mean, min(value) filter (isfinite(value)) as low, "
         "max(value) filter (isfinite(value)) as high, "
         "arg_max(value, time_ns) as value, sum(value) as total, arg_max(observations, time_ns) as observations, "
         "sum(observations) as all_observations, arg_max(sum, time_ns) as sum, sum(sum) as total_sum, "
         "arg_max(detail, time_ns) as detail, "
         f"list(detail) filter (temporality <> {_CUMULATIVE} and detail is not null) as details from point "
-        "group by name, series, run, step order by name, series, run, step",
-        [*conditions.values, window[0], step, step],
+        "group by series, run, step order by series, run, step",
+        [*conditions.values, window[0], step],
     )
 
 
-def _series(rows: Sequence[dict[str, Any]], length: int, oldest_ns: int) -> dict[str, Any]:
-    first = rows[0]
-    is_number = first["kind"] in {"sum", "gauge"}
-    is_level = is_number and not (first["kind"] == "sum" and first["monotonic"])
-    named = _level_figures(rows) if is_level else _rate_figures(rows, oldest_ns)
+def _figures(
+    rows: Sequence[dict[str, Any]], facts: dict[str, Any], length: int, oldest_ns: int
+) -> dict[str, list[float | None]]:
+    is_number = facts["kind"] in {"sum", "gauge"}
+    is_level = is_number and not (facts["kind"] == "sum" and facts["monotonic"])
     figures: dict[str, list[float | None]] = {}
-    for step, found in named:
+    for step, found in _level_figures(rows) if is_level else _rate_figures(rows, oldest_ns):
         for name, value in found.items():
             if 0 <= step < length:
                 figures.setdefault(name, [None] * length)[step] = _finite(value)
-    resource = parse(first["resource"])
+    return figures
+
+
+def _series(facts: dict[str, Any], figures: dict[str, list[float | None]]) -> dict[str, Any]:
+    resource = parse(facts["resource"])
     return {
-        "attributes": parse(first["attributes"]),
-        "service_name": first["service_name"],
+        "attributes": parse(facts["attributes"]),
+        "service_name": facts["service_name"],
         "instance": resource.get(semconv.SERVICE_INSTANCE_ID) if isinstance(resource, dict) else None,
         "figures": figures,
     }

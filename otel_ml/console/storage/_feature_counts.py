@@ -53,20 +53,27 @@ class FeatureCounts:
     """Values in the reference, and whether the feature is periodic."""
 
 
-def counts_over_time(
-    cursor: duckdb.DuckDBPyConnection, span: Span, edges: Sequence[int] = ()
-) -> tuple[FeatureCounts, list[FeatureCounts]]:
-    """Returns the counts of all of the range, and of each period; periods after the first begin at the edges."""
+def total_counts(cursor: duckdb.DuckDBPyConnection, span: Span) -> FeatureCounts:
+    """Returns the counts of all of the range, with the reference."""
     total = FeatureCounts()
-    periods = [FeatureCounts() for _ in range(len(edges) + 1)] if edges else [total]
-    for point in increases(cursor, _COUNTERS, span, edges):
+    for point in (*increases(cursor, _COUNTERS, span), *latest(cursor, _GAUGES, span)):
+        _add_point(total, point)
+    return total
+
+
+def counts_over_time(
+    cursor: duckdb.DuckDBPyConnection, span: Span, edges: Sequence[int], total: FeatureCounts, features: Sequence[str]
+) -> list[FeatureCounts]:
+    """Returns the counts of some features in each period; periods after the first begin at the edges."""
+    if not edges or not features:
+        return [total] * (len(edges) + 1)
+    periods = [
+        FeatureCounts(shares=total.shares, expected=total.expected, sizes=total.sizes) for _ in range(len(edges) + 1)
+    ]
+    wanted = (semconv.FEATURE_NAME, features)
+    for point in increases(cursor, _COUNTERS, span, edges, wanted):
         _add_point(periods[point.period], point)
-        if edges:
-            _add_point(total, point)
-    for point in latest(cursor, _GAUGES, span):
-        for counts in [total, *periods] if edges else periods:
-            _add_point(counts, point)
-    return total, periods
+    return periods
 
 
 def _add_point(counts: FeatureCounts, point: Point) -> None:

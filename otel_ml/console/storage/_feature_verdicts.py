@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_ml import semconv
 from otel_ml._distances import psi_parts
 from otel_ml._verdicts import Reference, WindowCounts, judge, severity
-from otel_ml.console.storage._feature_counts import counts_over_time
+from otel_ml.console.storage._feature_counts import counts_over_time, total_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,35 +24,38 @@ HOURS: Final = 24
 
 def features(cursor: duckdb.DuckDBPyConnection, span: Span) -> list[dict[str, Any]]:
     """Returns the features with a reference, the most severe verdict first; `psi` is None without values."""
-    return sorted(_rows(counts_over_time(cursor, span)[0]), key=_severity)
-
-
-def features_over_time(
-    cursor: duckdb.DuckDBPyConnection, span: Span, edges: Sequence[int] = ()
-) -> list[list[dict[str, Any]]]:
-    """Returns the features in each period; periods after the first begin at the edges."""
-    return [_rows(counts) for counts in counts_over_time(cursor, span, edges)[1]]
+    return [row for row, _ in _ranked(total_counts(cursor, span))]
 
 
 def features_with_bins(
     cursor: duckdb.DuckDBPyConnection, span: Span, edges: Sequence[int], shown: int, chosen: str | None = None
 ) -> list[dict[str, Any]]:
-    """Returns the same as `features`; the first ones and a chosen one have `bins`, and `periods` with their rows."""
-    total, periods = counts_over_time(cursor, span, edges)
-    found = sorted(((_row(total, *key), key) for key in total.sizes), key=lambda pair: _severity(pair[0]))
-    for place, (row, key) in enumerate(found):
-        if place < shown or row["feature"] == chosen:
-            row["bins"] = _bins(total, *key)
-            row["periods"] = [_row(counts, *key) for counts in periods]
+    """Returns the same; the first ones and a chosen one have `bins`, and `periods` with their rows.
+
+    Args:
+        cursor: Of the store.
+        span: What is read.
+        edges: The moments at which periods after the first one begin.
+        shown: How many of the first ones.
+        chosen: Name of a feature.
+    """
+    total = total_counts(cursor, span)
+    found = _ranked(total)
+    detailed = [(row, key) for place, (row, key) in enumerate(found) if place < shown or row["feature"] == chosen]
+    names = [*{row["feature"]: None for row, _ in detailed}]
+    periods = counts_over_time(cursor, span, edges, total, names)
+    for row, key in detailed:
+        row["bins"] = _bins(total, *key)
+        row["periods"] = [_row(counts, *key) for counts in periods]
     return [row for row, _ in found]
+
+
+def _ranked(counts: FeatureCounts) -> list[tuple[dict[str, Any], tuple[ModelColumn, str]]]:
+    return sorted(((_row(counts, *key), key) for key in counts.sizes), key=lambda pair: _severity(pair[0]))
 
 
 def _severity(row: Mapping[str, Any]) -> tuple[int, float]:
     return severity(row["verdict"], row["psi"])
-
-
-def _rows(counts: FeatureCounts) -> list[dict[str, Any]]:
-    return [_row(counts, *key) for key in counts.sizes]
 
 
 def _bins(counts: FeatureCounts, column: ModelColumn, profile: str) -> list[dict[str, Any]]:

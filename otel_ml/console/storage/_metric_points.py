@@ -70,8 +70,9 @@ def extent(cursor: duckdb.DuckDBPyConnection, names: Sequence[str], span: Span) 
 
 
 def increases(
-    cursor: duckdb.DuckDBPyConnection, names: Sequence[str], span: Span, edges: Sequence[int] = ()
-) -> list[Point]:
+    cursor: duckdb.DuckDBPyConnection, names: Sequence[str], span: Span, edges: Sequence[int] = (),
+    only: tuple[str, Sequence[str]] | None = None,
+) -> list[Point]:  # fmt: skip
     """Returns how much each counter rose, in all or in each period; one that began later rose by all of its value.
 
     Args:
@@ -79,8 +80,9 @@ def increases(
         names: The counters.
         span: What is read.
         edges: The moments at which periods after the first one begin.
+        only: An attribute and its values; series with another value of it are left out.
     """
-    where, values = span.where(names, "sum")
+    where, values = _series_where(*span.where(names, "sum"), only)
     period = " + ".join(["0", *("(time_ns >= ?)::int" for _ in edges)])
     found = fetch(
         cursor,
@@ -96,6 +98,18 @@ def increases(
         [*edges, *values, _DELTA, span.oldest_ns, SERIES_LIMIT],
     )
     return _plain(found)
+
+
+def _series_where(where: str, values: list[Any], only: tuple[str, Sequence[str]] | None) -> tuple[str, list[Any]]:
+    """Returns a condition on points that leaves out series with another value of an attribute."""
+    if only is None:
+        return where, values
+    # the attributes of a series are parsed once, not those of each of its points
+    found = "json_extract_string(attributes, ?)"
+    known = f"select series, any_value(attributes) as attributes from points where {where} group by series"
+    chosen = f"select series from ({known}) where {found} is null or {found} in (select unnest(?::varchar[]))"
+    path = "/" + only[0].replace("~", "~0").replace("/", "~1")
+    return f"{where} and series in ({chosen})", [*values, *values, path, path, [*only[1]]]
 
 
 def latest(cursor: duckdb.DuckDBPyConnection, names: Sequence[str], span: Span) -> list[Point]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ SPANS_LIMIT = 1000
 SERIES_LIMIT = 2000
 """Series listed with their latest value."""
 
+_ROWS = 5000
+"""Rows that are in memory at a time."""
 _DELTA = 1
 _PREDICT = semconv.PREDICT_SPAN.partition("{")[0]
 _LABELS = (
@@ -180,6 +183,12 @@ def parse(text: str | None) -> Any:
 
 def fetch(cursor: duckdb.DuckDBPyConnection, sql: str, values: list[Any]) -> list[dict[str, Any]]:
     """All rows of a query as mappings."""
+    return list(stream(cursor, sql, values))
+
+
+def stream(cursor: duckdb.DuckDBPyConnection, sql: str, values: list[Any]) -> Iterator[dict[str, Any]]:
+    """The same, some at a time, for more rows than should be in memory as mappings."""
     done = cursor.execute(sql, values)
     names = [str(column[0]) for column in done.description]
-    return [dict(zip(names, row, strict=True)) for row in done.fetchall()]
+    while rows := done.fetchmany(_ROWS):
+        yield from (dict(zip(names, row, strict=True)) for row in rows)

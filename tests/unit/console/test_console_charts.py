@@ -17,6 +17,10 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 )
 
 from otel_ml import semconv
+from otel_ml.console._options import Options
+from otel_ml.console.receiving._metric_rows import metric_rows
+from otel_ml.console.storage._charts import ChartFilter, charts
+from otel_ml.console.storage._store import Database
 
 SECOND = 10**9
 START = 1_700_000_000 * SECOND
@@ -117,3 +121,20 @@ def test_labels_choose_series(console):
         2,
     ]
     assert console.get("/api/series?name=nothing") == {"times": [], "step": None, "metrics": [], "series_omitted": 0}
+
+
+def test_the_largest_of_many_series_are_drawn():
+    """Of more series than an answer has, the largest ones are in it, by their value or by what they observed."""
+    routes = [str(number) for number in (3, 1, 4, 2)]
+    some = [counter(int(route), at=START, start=START, attributes={"http.route": route}) for route in routes]
+    point = HistogramDataPoint(count=7, sum=1.0, time_unix_nano=START, start_time_unix_nano=START)
+    some.append(Metric(name="took", histogram=Histogram(data_points=[point], aggregation_temporality=2)))
+    store = Database.open(Options())
+    store.insert(metric_rows(metrics(*some), START).rows)
+    with store.cursor() as cursor:
+        found = charts(cursor, ChartFilter(limit=2))
+        every = charts(cursor, ChartFilter(limit=5))
+    store.close()
+    assert [series["attributes"]["http.route"] for series in found["metrics"][0]["series"]] == ["4", "3"]
+    assert (found["series_omitted"], every["series_omitted"]) == (3, 0)
+    assert [metric["name"] for metric in every["metrics"]] == ["ml.predictions", "took"]

@@ -95,6 +95,17 @@ def test_only_features_that_are_shown_are_judged_in_each_period(read):
     assert ["periods" in row for row in rows] == [True, *(row["feature"] == "c" for row in rows[1:])]
 
 
+def test_labels_are_judged_in_each_period(read):
+    """The distribution of the labels is counted by a metric without the name of a feature, and has periods too."""
+    of = {**IDENTITY, semconv.PROFILE_ID: "p", semconv.FEATURE_BIN: "x"}
+    labels = counter(9, name=semconv.EVAL_LABEL_BIN.name, attributes=of, at=NOW, start=NOW - 30 * MINUTE)
+    some = [*reference(semconv.LABEL_FEATURE, {"x": 1.0}), *reference("a", {"x": 1.0}), *counts("a", {"x": 5}), labels]
+    rows = read(features_with_bins, *some, edges=[NOW - MINUTE], shown=2)
+    assert {row["feature"]: [each["values"] for each in row["periods"]] for row in rows} == {
+        "a": [0, 5], semconv.LABEL_FEATURE: [0, 9],
+    }  # fmt: skip
+
+
 def test_what_changed_is_what_makes_up_the_psi(read):
     """The largest part comes first; within noise nothing has changed."""
     shares = dict.fromkeys(RANGES, 1 / 3)

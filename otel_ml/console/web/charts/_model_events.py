@@ -26,7 +26,7 @@ def period_edges(window: TimeRange) -> list[int]:
 
 
 def events(
-    versions: list[dict[str, Any]], errors: list[dict[str, Any]], data: Sequence[list[dict[str, Any]]],
+    versions: list[dict[str, Any]], errors: list[dict[str, Any]], features: Sequence[dict[str, Any]],
     window: TimeRange,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Returns what happened in order, each with a letter that the charts show."""
@@ -37,17 +37,18 @@ def events(
         if row["first_ns"] > earliest + window.step_ns
     ]
     found += [{"time_ns": row["first_ns"], "text": f"first {row['error_type'] or 'error'}"} for row in errors]
-    found += _changes(data, [window.since_ns, *period_edges(window)])
+    found += _changes(features, [window.since_ns, *period_edges(window)])
     found = sorted(found, key=lambda event: event["time_ns"])[: len(_LETTERS)]
     return [event | {"letter": letter} for letter, event in zip(_LETTERS, found, strict=False)]
 
 
-def _changes(data: Sequence[list[dict[str, Any]]], starts: Sequence[int]) -> Iterator[dict[str, Any]]:
+def _changes(features: Sequence[dict[str, Any]], starts: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Yields when features began to differ from the reference, after a period in which they did not."""
     was_ok: set[tuple[Any, ...]] = set()
-    for rows, start in zip(data, starts, strict=True):
+    judged = [row["periods"] for row in features if "periods" in row]
+    for place, start in enumerate(starts):
         began: dict[str, dict[str, None]] = {}
-        for row in rows:
+        for row in (periods[place] for periods in judged):
             key = (row["feature"], row["version"], row["role"], row["profile"])
             if row["verdict"] == OK:
                 was_ok.add(key)

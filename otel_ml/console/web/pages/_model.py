@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.console.performance._counts import ModelVersion
 from otel_ml.console.performance._summary import summaries
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from otel_ml.console.storage._time_range import TimeRange
     from otel_ml.console.web._frame import Frame
 
+_JUDGED: Final = 60
+"""Features that are judged over time, the most severe verdict first."""
+
 
 def routes(frame: Frame) -> list[BaseRoute]:
     """The route of the page."""
@@ -43,7 +46,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
 def _read(cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span) -> dict[str, Any]:
     name = wanted.model or ""
     found = model_traffic(cursor, window, wanted)
-    data = _feature_verdicts.features_over_time(cursor, wanted, period_edges(window))
+    data = _feature_verdicts.features_with_bins(cursor, wanted, period_edges(window), _JUDGED)
     figures = summaries(cursor, wanted)
     unknown = {"realised": None, "estimate": None}
     return {
@@ -55,7 +58,7 @@ def _read(cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span) ->
         ],
         "errors": found.errors,
         "events": events(found.versions, found.errors, data, window),
-        "data": verdicts(_feature_verdicts.features(cursor, wanted)),
+        "data": verdicts(data),
         "traffic": version_table(found.over_time, found.versions, window),
         "latency": step_table(found.latency, window, lambda row: row["latency"], 3),
         "batches": step_table(found.latency, window, lambda row: [row["batch_mean"], row["batch_max"]], 2),
