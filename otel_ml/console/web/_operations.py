@@ -10,12 +10,11 @@ from otel_ml.console.performance._performance import HOURS, performance
 from otel_ml.console.storage import (
     _charts,
     _feature_verdicts,
-    _prediction_rows,
     _queries,
     _senders,
 )
 from otel_ml.console.storage._metric_points import Span
-from otel_ml.console.storage.lists import _log_list, _prediction_list, _request_list
+from otel_ml.console.storage.lists import _log_list, _prediction_list, _prediction_rows, _request_list
 from otel_ml.console.storage.lists._prediction_filter import TRUTHS, PredictionFilter
 from otel_ml.console.web import _parameters as of
 from otel_ml.console.web._overview_rows import overview
