@@ -52,6 +52,12 @@ def define(parser: argparse.ArgumentParser) -> None:
         f"{semconv.ENV_CONSOLE_TOKEN}; on loopback none)",
     )
     parser.add_argument(
+        "--url-prefix",
+        default=default.url_prefix,
+        metavar="PATH",
+        help="path below which a proxy shows the console, such as /otel-ml (default: none)",
+    )
+    parser.add_argument(
         "--database",
         metavar="FILE",
         help="DuckDB file, or :memory: to keep nothing (default: otel-ml/console.duckdb in the user's cache folder)",
@@ -83,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
             port=arguments.port,
             grpc_port=_grpc_port(arguments),
             token=_token(arguments.token_file),
+            url_prefix=arguments.url_prefix.rstrip("/"),
             database=arguments.database or default_database(),
             retention_hours=arguments.retention_hours,
             max_rows=arguments.max_rows,

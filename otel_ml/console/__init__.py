@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from otel_ml.console._options import ConsoleError, Options, default_database
 from otel_ml.console._serve import serve
-from otel_ml.console.login._token import make_token, read_token
+from otel_ml.console.public._token import make_token, read_token
 
 __all__ = ["ConsoleError", "Options", "default_database", "make_token", "read_token", "serve"]

@@ -10,10 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from otel_ml.console.login._gate import Gate
-from otel_ml.console.login._pages import LoginPages
-from otel_ml.console.login._sessions import Sessions
-from otel_ml.console.login._token import Token
+from otel_ml.console.public._gate import Gate
+from otel_ml.console.public._pages import LoginPages
+from otel_ml.console.public._prefix import Prefix
 from otel_ml.console.receiving._endpoints import Receiver
 from otel_ml.console.receiving._otlp_http import SIGNALS
 from otel_ml.console.web import _pages
@@ -58,18 +57,16 @@ def build(store: Database, ingest: IngestQueue, options: Options) -> ASGIApp:
 
     routes: list[BaseRoute] = [
         *(Route(f"/v1/{signal}", receiver.receive, methods=["POST"]) for signal in SIGNALS),
-        *Api(reader, ingest).routes(),
+        *Api(reader, ingest, options.url_prefix).routes(),
         *_pages.routes(frame, ingest, options),
         Route("/healthz", _answers, methods=["GET"]),
     ]
-    handlers = {HTTPException: failed, Exception: failed}
-    if options.token is None:
-        return _Guarded(Starlette(routes=routes, exception_handlers=handlers), local_only=True)
-    token = Token(options.token)
-    sessions = Sessions(token)
-    login = LoginPages(frame, token, sessions)
-    app = Starlette(routes=[*routes, *login.routes()], exception_handlers=handlers)
-    return _Guarded(Gate(app, token, sessions, login), local_only=False)
+    login = None if options.token is None else LoginPages(frame, options.token)
+    if login is not None:
+        routes += login.routes()
+    app: ASGIApp = Starlette(routes=routes, exception_handlers={HTTPException: failed, Exception: failed})
+    guarded = _Guarded(app if login is None else Gate(app, login), local_only=login is None)
+    return Prefix(guarded, options.url_prefix, routes) if options.url_prefix else guarded
 
 
 async def _answers(_request: Request) -> Response:
@@ -92,7 +89,8 @@ class _Guarded:
             await self._app(scope, receive, send)
             return
         if self._local_only and scope["method"] != "POST" and not _is_local(scope):
-            await error(421, "this console answers to localhost only")(scope, receive, send)
+            text = "without a token (--token-file) this console answers to localhost only"
+            await error(421, text)(scope, receive, send)
             return
 
         async def send_guarded(message: Message) -> None:

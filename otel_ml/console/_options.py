@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from otel_ml import semconv
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 MEMORY = ":memory:"
 """Name of a database that is not on disk."""
 
@@ -29,6 +31,8 @@ class Options:
     """Port of the OTLP/gRPC receiver; 0 takes a free one, None has none."""
     token: str | None = field(default=None, repr=False)
     """What senders, programs and logins have to show; none on loopback, unless one is given."""
+    url_prefix: str = ""
+    """Path below which a proxy shows the console, such as ``/otel-ml``."""
     database: str = MEMORY
     """Path of the DuckDB file, or ``:memory:``."""
     retention_hours: float = 72.0
@@ -64,6 +68,8 @@ class Options:
                 f"--host {self.host}: a console that others can reach needs a token; add --token-file FILE (made if it "
                 f"does not exist) or set {semconv.ENV_CONSOLE_TOKEN}"
             )
+        if self.url_prefix and _PREFIX.fullmatch(self.url_prefix) is None:
+            raise ConsoleError(f"--url-prefix {self.url_prefix}: expected a path such as /otel-ml")
         if not 0 < self.retention_hours <= 24 * 3650:
             raise ConsoleError(f"--retention-hours {self.retention_hours:g}: expected more than 0, at most 87600")
         if not 1 <= self.max_rows <= 100_000_000:

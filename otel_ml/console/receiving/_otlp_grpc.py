@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import grpc
 
 from otel_ml.console._options import ConsoleError
-from otel_ml.console.login._grpc import TokenInterceptor
-from otel_ml.console.login._token import Token
+from otel_ml.console.public._grpc import TokenInterceptor
+from otel_ml.console.public._token import Token
 from otel_ml.console.receiving import _otlp_http
 from otel_ml.console.receiving._otlp_http import RefusalError
 

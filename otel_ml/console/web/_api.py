@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Api:
     """The endpoints below ``/api``."""
 
-    def __init__(self, reader: QueryRunner, ingest: IngestQueue) -> None:
+    def __init__(self, reader: QueryRunner, ingest: IngestQueue, prefix: str = "") -> None:
         self._reader = reader
         status = Operation(
             "/api/status",
@@ -40,7 +40,7 @@ class Api:
             lambda _: ingest.status(),
         )
         self._operations = (*OPERATIONS, status)
-        self._document = document((*OPERATIONS, EXPORT, status), metadata.version("otel-ml"))
+        self._document = document((*OPERATIONS, EXPORT, status), metadata.version("otel-ml"), prefix)
 
     def routes(self) -> list[Route]:
         """The API's routes."""

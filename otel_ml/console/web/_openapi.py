@@ -15,8 +15,8 @@ _PATH_PART = re.compile(r"\{(\w+)\}")
 _ERRORS = {"400": "A parameter is wrong.", "404": "There is no such thing.", "503": "Too many queries wait."}
 
 
-def document(operations: Iterable[Operation], version: str) -> dict[str, Any]:
-    """The document, in version 3.1."""
+def document(operations: Iterable[Operation], version: str, prefix: str = "") -> dict[str, Any]:
+    """The document, in version 3.1, of a console below a prefix."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -26,7 +26,7 @@ def document(operations: Iterable[Operation], version: str) -> dict[str, Any]:
             "description": "Read-only. Lists are newest first; `next` of a page is the `after` of the next one, and "
             "null on the last page. Times in answers are ISO 8601 in UTC, durations are in seconds.",
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": prefix or "/"}],
         "paths": {operation.path: {"get": _operation(operation)} for operation in operations},
         "components": {
             "schemas": {

@@ -52,6 +52,7 @@ TABLE: list[tuple[str, str, list[str], list[str], list[str]]] = [
     ("remote.yaml", "OTELCOL_BIND", [], ["::", "::1", "0.0.0.0", "collector"], ["", "  ", "[::1]"]),
     ("remote.yaml", "OTELCOL_TOKENS_FILE", [], ["tokens"], [""]),
     ("console.yaml", "CONSOLE_OTLP_ENDPOINT", [], ["http://[::1]:14318"], ADDRESS[:2]),
+    ("console.yaml", "OTEL_ML_CONSOLE_TOKEN", [], ["a-token-of-32-letters-and-digits", ""], []),
     ("gateway.yaml", "OTELCOL_DECISION_WAIT", [], ["30s"], DURATION),
     ("gateway.yaml", "OTELCOL_SLOW_MS", ["", "  "], ["250"], ["slow", "0", "-1", "0500"]),
     ("gateway.yaml", "OTELCOL_LOW_SCORE", [], ["-1", "0.25"], ["", "  ", "low"]),

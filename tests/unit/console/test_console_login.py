@@ -19,10 +19,10 @@ from console_server import Console, running
 from google.rpc.status_pb2 import Status
 
 from otel_ml.console._options import ConsoleError, Options
-from otel_ml.console.login._attempts import LIMIT, SECONDS, Attempts
-from otel_ml.console.login._sessions import SECONDS as LOGIN_SECONDS
-from otel_ml.console.login._sessions import Sessions
-from otel_ml.console.login._token import Token, make_token, read_token
+from otel_ml.console.public._attempts import LIMIT, SECONDS, Attempts
+from otel_ml.console.public._sessions import SECONDS as LOGIN_SECONDS
+from otel_ml.console.public._sessions import Sessions
+from otel_ml.console.public._token import Token, make_token, read_token
 from otel_ml.console.receiving._ingest_queue import IngestQueue
 from otel_ml.console.receiving._otlp_grpc import _SERVICES, GrpcReceiver
 from otel_ml.console.storage._store import Database

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from otel_ml.console.login._token import Token
+    from otel_ml.console.public._token import Token
 
 SECONDS: Final = 7 * 86_400
 """A login ends after this time."""
@@ -20,9 +20,8 @@ SECONDS: Final = 7 * 86_400
 class Sessions:
     """Makes, checks and ends logins."""
 
-    def __init__(self, token: Token, path: str = "/", clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, token: Token, clock: Callable[[], float] = time.time) -> None:
         self._token = token
-        self._path = path
         self._clock = clock
         self._ended: dict[str, int] = {}
         # ports of a host share cookies, and a page over http cannot replace one of https
@@ -62,7 +61,7 @@ class Sessions:
     def _cookie(self, value: str, seconds: int, *, secure: bool) -> str:
         name = self._names()[secure]
         cookie: SimpleCookie = SimpleCookie({name: value})
-        settings = {"path": self._path, "max-age": str(seconds), "httponly": True, "samesite": "Lax", "secure": secure}
+        settings = {"path": "/", "max-age": str(seconds), "httponly": True, "samesite": "Lax", "secure": secure}
         for key, setting in settings.items():
             cookie[name][key] = setting
         return cookie[name].OutputString()

@@ -10,14 +10,14 @@ from urllib.parse import parse_qs
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from otel_ml.console.login._attempts import SECONDS, Attempts
+from otel_ml.console.public._attempts import SECONDS, Attempts
+from otel_ml.console.public._sessions import Sessions
+from otel_ml.console.public._token import Token
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
-    from otel_ml.console.login._sessions import Sessions
-    from otel_ml.console.login._token import Token
     from otel_ml.console.web._frame import Frame
 
 _HERE: Final = re.compile(r"/(?![/\\])[!-\[\]-~]{0,4000}")
@@ -29,10 +29,10 @@ _FORM_SECONDS: Final = 10.0
 class LoginPages:
     """Asks for the token, and begins and ends logins."""
 
-    def __init__(self, frame: Frame, token: Token, sessions: Sessions) -> None:
+    def __init__(self, frame: Frame, token: str) -> None:
         self._frame = frame
-        self._token = token
-        self._sessions = sessions
+        self.token = Token(token)
+        self.sessions = Sessions(self.token)
         self._attempts = Attempts()
         self.static = f"{frame.static}/"
 
@@ -54,7 +54,7 @@ class LoginPages:
         return self._frame.standalone("login.html", status, following=following, problem=problem)
 
     async def _show(self, request: Request) -> Response:
-        if self._sessions.is_open(request.cookies):
+        if self.sessions.is_open(request.cookies):
             return RedirectResponse("/", 303)
         return self._page(200, "/")
 
@@ -67,17 +67,17 @@ class LoginPages:
             answer = self._page(429, following, "Too many wrong tokens: try again in a minute.")
             answer.headers["retry-after"] = str(SECONDS)
             return answer
-        if not self._token.is_token(form.get("token", "").strip()):
+        if not self.token.is_token(form.get("token", "").strip()):
             self._attempts.fail(address)
             return self._page(401, following, "This is not the token of this console.")
-        cookie = self._sessions.begin(secure=_is_secure(request))
+        cookie = self.sessions.begin(secure=_is_secure(request))
         target = following if _HERE.fullmatch(following) else "/"
         return Response(status_code=303, headers={"location": target, "set-cookie": cookie})
 
     async def _log_out(self, request: Request) -> Response:
         answer = RedirectResponse("/login", 303)
         if not _is_foreign(request):
-            for cookie in self._sessions.end(request.cookies):
+            for cookie in self.sessions.end(request.cookies):
                 answer.headers.append("set-cookie", cookie)
         return answer
 

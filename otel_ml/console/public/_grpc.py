@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from otel_ml.console.login._gate import REFUSED
+from otel_ml.console.public._gate import REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_ml.console.login._token import Token
+    from otel_ml.console.public._token import Token
 
 
 class TokenInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from otel_ml.console.login._pages import LoginPages
-    from otel_ml.console.login._sessions import Sessions
-    from otel_ml.console.login._token import Token
+    from otel_ml.console.public._pages import LoginPages
 
 _OPEN: Final = frozenset({"/healthz", "/login"})
 REFUSED: Final = "this console needs its token: Authorization: Bearer <token>"
@@ -25,10 +23,8 @@ REFUSED: Final = "this console needs its token: Authorization: Bearer <token>"
 class Gate:
     """Answers requests without token and login itself, before it reads their body."""
 
-    def __init__(self, app: ASGIApp, token: Token, sessions: Sessions, pages: LoginPages) -> None:
+    def __init__(self, app: ASGIApp, pages: LoginPages) -> None:
         self._app = app
-        self._token = token
-        self._sessions = sessions
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +45,7 @@ class Gate:
         return answer
 
     def _is_known(self, request: Request, path: str) -> bool:
-        if self._token.is_bearer(request.headers.getlist("authorization")):
+        if self._pages.token.is_bearer(request.headers.getlist("authorization")):
             return True
         # a browser sends its cookie with requests that other sites make; telemetry is not written by it
-        return not path.startswith("/v1/") and self._sessions.is_open(request.cookies)
+        return not path.startswith("/v1/") and self._pages.sessions.is_open(request.cookies)

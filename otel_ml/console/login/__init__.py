@@ -1,1 +1,0 @@
-"""What only a console that others can reach needs: its token, the login of a browser, and who may do what."""
