@@ -58,7 +58,7 @@ REQUEST_FILTER: Final = (
 LOG_FILTER: Final = (
     of.choice("kind", "only lines, predictions or labels", _log_list.TABLES),
     of.choice("level", "this level and those above", _log_list.LEVELS),
-    of.text("text", "text in the body, in upper or lower case"),
+    of.text("text", "text in the body, and of an error in its attributes, in upper or lower case"),
     of.SERVICE,
     of.text("model", "only of services that predict with this model"),
     of.TRACE_ID,

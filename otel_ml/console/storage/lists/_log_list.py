@@ -29,7 +29,7 @@ class LogFilter:
     level: str | None = None
     """This level and those above."""
     text: str | None = None
-    """In the body, in upper or lower case."""
+    """In the body, and of an error in its attributes, such as the message of an exception; in upper or lower case."""
     service: str | None = None
     model: str | None = None
     """Of the services that predict with it."""
@@ -48,7 +48,9 @@ class LogFilter:
         """The SQL condition with its parameters."""
         found = Conditions()
         found.add("severity_number >= ?", None if self.level is None else LEVELS[self.level])
-        found.add(contains("body"), self.text)
+        # the attributes of all records would take three times as long
+        in_error = f"severity_number >= {LEVELS['error']} and {contains('attributes')}"
+        found.add(f"({contains('body')} or ({in_error}))", self.text, self.text)
         found.add("service_name = ?", self.service)
         found.add("service_name in (select service_name from predictions where model = ?)", self.model)
         found.add("trace_id = ?", self.trace_id)

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import QueryParams
 
+from otel_ml import semconv
 from otel_ml.console.receiving._values import block
+from otel_ml.console.storage._metric_names import plain
+from otel_ml.console.storage._queries import parse
 from otel_ml.console.storage.lists import _log_list
 from otel_ml.console.storage.lists._log_list import LogFilter
 from otel_ml.console.web import _parameters
@@ -87,8 +90,16 @@ async def _show(frame: Frame, request: Request) -> Response:
     )
 
 
+def _without_body(attributes: Any) -> str:
+    """What stands for the body of a record that has none: its exception, else its attributes."""
+    found = attributes if isinstance(attributes, dict) else {}
+    exception = [str(found[name]) for name in (semconv.EXCEPTION_TYPE, semconv.EXCEPTION_MESSAGE) if found.get(name)]
+    return ": ".join(exception) or ", ".join(f"{name}={plain(each)}" for name, each in found.items())
+
+
 def _row(row: dict[str, Any], address: ListAddress) -> dict[str, Any]:
-    text = " ".join(block(row["body"], len(row["body"]))[: 2 * _BRIEF].split())
+    body = row["body"] or _without_body(parse(row["attributes"]))
+    text = " ".join(block(body, len(body))[: 2 * _BRIEF].split())
     place = dict(address.own).get(PLACE)
     kept = {PLACE: place} if place else {}
     return row | {

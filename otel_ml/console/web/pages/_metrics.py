@@ -8,6 +8,7 @@ from starlette.datastructures import QueryParams
 
 from otel_ml.console.storage import _metric_names
 from otel_ml.console.storage._charts import ChartFilter
+from otel_ml.console.storage.details._exemplars import exemplars
 from otel_ml.console.web import _parameters
 from otel_ml.console.web._list_address import ListAddress
 from otel_ml.console.web._series_charts import SHOWN, Line, over_time, series_names, table, unit
@@ -91,6 +92,8 @@ def _read(cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter, window: TimeRa
         "lines": [_line(names[at], series[at], figures[0]) for at in order[:_ROWS]],
         "main_unit": unit(metric, figures[0]) if metric and figures else "figure",
         "total": len(series) + found["series_omitted"],
+        "exemplars": exemplars(cursor, wanted),
+        "value_unit": unit(metric, "value") if metric else "figure",
         "choices": {
             key: [value for value in values if len(value) <= _VALUE_LENGTH][:_VALUES] for key, values in choices.items()
         },

@@ -1,0 +1,73 @@
+"""From what one sees to what explains it: search, empty rows, exemplars, old records."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import pytest
+from console_feed import NOW, SPAN, TRACE, logs, metrics, pairs, record
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar, Histogram, HistogramDataPoint, Metric
+
+SECOND = 10**9
+FAILED = {"exception.type": "KeyError", "exception.message": "no column INCOME_2 in the frame"}
+
+
+def test_the_text_of_an_exception_is_found(console):
+    """Search reads the exception of an error as well as its line (coroot/coroot#129)."""
+    console.feed(
+        logs(
+            record("prediction failed", FAILED, severity=17, at=NOW - 1),
+            record("all is well", {"note": "income_2 was dropped"}, at=NOW - 2),
+            service="search",
+        )
+    )
+    found = console.get("/api/logs?text=Income_2&service=search")["logs"]
+    assert [row["body"] for row in found] == ["prediction failed"]
+
+
+@pytest.mark.parametrize("text", ["100%", "of_all", "'quoted'", 'a "b"', "back\\slash", "(a|b)*", "日本"])
+def test_search_takes_each_character_as_it_is(console, text):
+    """Nothing is a wildcard, and no character breaks the search (microsoft/aspire#2846)."""
+    console.feed(logs(record(f"<{text}>"), record("100 of all"), service=f"exact {text}"))
+    answer = console.send("/logs?" + urlencode({"text": text, "kind": "line"}))
+    assert answer.status == 200
+    assert b"100 of all" not in answer.body
+
+
+def test_a_record_without_a_body_shows_what_it_has(console):
+    """An exception or attributes stand for the line that a record does not have (unkeyed/unkey#4988)."""
+    bare = [
+        LogRecord(time_unix_nano=NOW, severity_number=17, attributes=pairs(FAILED)),
+        LogRecord(time_unix_nano=NOW, event_name="session.start", attributes=pairs({"user": "u-7", "beta": True})),
+        LogRecord(time_unix_nano=NOW, attributes=pairs({})),
+    ]
+    console.feed(logs(*bare, service="no-body"))
+    shown = console.send("/logs?service=no-body").body.decode()
+    assert "KeyError: no column INCOME_2 in the frame" in shown
+    assert "user=u-7, beta=true" in shown
+
+
+def exemplar(value, trace, at=NOW):
+    """An observation of a trace."""
+    ids = {"trace_id": bytes.fromhex(trace), "span_id": bytes.fromhex(SPAN)} if trace else {}
+    return Exemplar(as_double=value, time_unix_nano=at, **ids)
+
+
+def test_exemplars_lead_to_their_traces(console):
+    """The page of a metric links each exemplar to its span; one without a trace is left out (microsoft/aspire#10678)."""
+    made = [exemplar(0.25, TRACE), exemplar(0.5, ""), exemplar(0.75, "00" * 16), exemplar(1.5, "a7" * 16, NOW - SECOND)]
+    points = [
+        HistogramDataPoint(
+            count=4, sum=3.0, bucket_counts=[4, 0], explicit_bounds=[9.0], exemplars=made,
+            start_time_unix_nano=NOW - 60 * SECOND, time_unix_nano=NOW - at * SECOND,
+        )
+        for at in (5, 0)
+    ]  # fmt: skip
+    metric = Metric(name="with.traces", unit="s", histogram=Histogram(data_points=points, aggregation_temporality=2))
+    console.feed(metrics(metric))
+    shown = console.send("/metrics?name=with.traces").body.decode()
+    assert shown.count('<td data-label="Trace">') == 2
+    assert f'/traces/{TRACE}?span={SPAN}#s-{SPAN}"><code>{TRACE[:8]}' in shown
+    assert "250 ms" in shown
+    assert "Exemplars" not in console.send("/metrics?name=nothing").body.decode()
