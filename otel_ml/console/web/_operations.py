@@ -41,6 +41,7 @@ PREDICTION_FILTER: Final = (
     of.number("max_score", "at most this score"),
     *of.DURATIONS,
     of.FEATURE,
+    of.SEGMENT,
 )
 """What a list of predictions can be narrowed by; of a batch one row has to fit."""
 REQUEST_FILTER: Final = (

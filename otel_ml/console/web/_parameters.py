@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from otel_ml import semconv
 from otel_ml.console.receiving._values import INT64_MAX
 from otel_ml.console.storage.lists._conditions import Place
 from otel_ml.console.storage.lists._feature_condition import FeatureCondition
@@ -131,6 +132,12 @@ def _place(given: str) -> Place | None:
     return Place(int(place_ns), key) if is_place and key else None
 
 
+def _segment(given: str) -> tuple[str, str] | None:
+    found = FeatureCondition.read(given)
+    is_equal = found is not None and found.operator == "=" and found.values[0]
+    return (found.name, found.values[0]) if found and is_equal else None
+
+
 def _label(given: str) -> tuple[str, str] | None:
     name, equals, value = given.partition("=")
     return (name, value) if name and equals else None
@@ -164,6 +171,14 @@ FEATURE = Parameter(
     {"type": "string"},
     field="features",
     is_repeated=True,
+)
+SEGMENT = Parameter(
+    "segment",
+    f"segment of a model as its metrics name it: `region=west`, `region={semconv.OTHER}`, "
+    f"`region={semconv.SEGMENT_MISSING_VALUE}`",
+    _segment,
+    "column=value",
+    {"type": "string", "examples": ["region=west"]},
 )
 LABEL = Parameter(
     "label",

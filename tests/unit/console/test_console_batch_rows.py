@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+from urllib.parse import quote
 
 import pytest
-from console_feed import IDENTITY, NOW, label, logs, prediction, record
+from console_feed import IDENTITY, NOW, counter, label, logs, metrics, prediction, record
 from console_server import running
 
 from otel_ml import semconv
@@ -52,6 +53,27 @@ def filled():
         yield started
 
 
+@pytest.fixture(scope="module")
+def segmented():
+    """Predictions and the counters of their segments."""
+    values = {
+        "s-west": {"region": "west", "flag": True}, "s-west-text": {"region": " west "}, "s-east": {"region": "east"},
+        "s-none": {"region": None, "flag": False}, "s-blank": {"region": ""}, "s-rare": {"region": "north", "a=b": 2.0},
+    }  # fmt: skip
+    counted = [("region", value) for value in ("west", "east", semconv.OTHER, semconv.SEGMENT_MISSING_VALUE)]
+    with running(Options()) as started:
+        started.feed(
+            logs(*(prediction(name, features=each, at=NOW + at) for at, (name, each) in enumerate(values.items()))),
+            metrics(*(
+                counter(5, name=semconv.SEGMENT_PREDICTIONS.name, attributes={
+                    **IDENTITY, semconv.SEGMENT_NAME: column, semconv.SEGMENT_VALUE: value,
+                })
+                for column, value in [*counted, ("sex", "group 1")]
+            )),
+        )  # fmt: skip
+        yield started
+
+
 def rows(console, query):
     """The ids that fit, batches by their rows."""
     found = console.get(f"/api/predictions?{query}")["predictions"]
@@ -82,6 +104,35 @@ def test_a_filter_finds_rows(filled, query, expected):
     found = rows(filled, query)
     assert sorted(found) == sorted(expected)
     assert [each for each in found if each in {"p", "own"}] == [each for each in expected if each in {"p", "own"}]
+
+
+@pytest.mark.parametrize(
+    ("segment", "expected"),
+    [
+        ("region=west", ["s-west", "s-west-text"]),
+        ("region=__missing__", ["s-none", "s-blank"]),
+        ("region=__other__", ["s-rare"]),
+        ('"a=b"=2', ["s-rare"]),
+        ("flag=True", ["s-west"]),
+    ],
+)
+def test_a_segment_selects_the_predictions_that_its_counter_counts(segmented, segment, expected):
+    """A segment is that of the metrics: blanks do not count, other is what is not named, missing is null or blank."""
+    found = rows(segmented, f"model=fraud&segment={quote(segment)}")
+    assert sorted(found) == sorted(expected)
+
+
+def test_the_page_offers_the_segments_that_metrics_name(segmented):
+    """Segments are chosen by column and value; those of a column whose values are withheld are not offered."""
+    page = segmented.send("/predictions?model=fraud").body.decode()
+    options = re.findall(r'<option value="(region=[^"]+)"[^>]*>([^<]*)<', page)
+    assert options == [
+        ("region=__missing__", "missing"),
+        ("region=__other__", "other"),
+        ("region=east", "east"),
+        ("region=west", "west"),
+    ]
+    assert "group 1" not in page
 
 
 def test_a_row_has_its_own_truth(filled):

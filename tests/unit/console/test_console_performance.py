@@ -375,7 +375,7 @@ def test_the_page_shows_each_part_that_has_data(console):
     so_far = page[page.index("<h2>All figures") :]
     cells = [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", so_far)]
     assert cells[:5] == ["Accuracy", "0.800", "0.774 to 0.824", "0.900", "1,000"]
-    assert re.search(r"class=failed><td>region</td><td><a href=.[^>]*feature=region%3Dwest.>west</a></td>.*worse", page)
+    assert re.search(r"class=failed><td>region</td><td><a href=.[^>]*segment=region%3Dwest.>west</a></td>.*worse", page)
     assert re.search(r"class=failed><td>2.0.0 <span class=\"tag\">canary</span>.*worse", page)
     assert "<b>a" not in console.send("/performance?model=%3Cb%3Ea%2Fb&range=3d").body.decode()
     assert "Labels come from <code>GroundTruth</code>" in console.send("/performance?model=other").body.decode()

@@ -50,6 +50,8 @@ class PredictionFilter:
     min_duration: float | None = None
     max_duration: float | None = None
     features: tuple[FeatureCondition, ...] = field(default=())
+    segment: tuple[str, str] | None = None
+    """Column and value as metrics name them, or `semconv.OTHER` or `semconv.SEGMENT_MISSING_VALUE`."""
     after: Place | None = None
 
     def events(self) -> Conditions:
@@ -100,4 +102,4 @@ class PredictionFilter:
     @property
     def is_about_rows(self) -> bool:
         """Whether of a batch single rows are listed, those that fit."""
-        return bool(self.alone().values) or self.truths().where != "true"
+        return self.segment is not None or bool(self.alone().values) or self.truths().where != "true"

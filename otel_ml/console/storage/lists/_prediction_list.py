@@ -10,6 +10,7 @@ from otel_ml.console.storage._queries import PREDICTION_COLUMNS, fetch, predicti
 from otel_ml.console.storage.lists._batch_rows import ROWS_LISTED, bodies, fitting_rows
 from otel_ml.console.storage.lists._conditions import Place, slice_end
 from otel_ml.console.storage.lists._prediction_filter import ITEM
+from otel_ml.console.storage.lists._segment_filter import with_segment
 
 if TYPE_CHECKING:
     import duckdb
@@ -49,6 +50,7 @@ def predictions(cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter) -> 
 
 def page(cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter) -> tuple[list[dict[str, Any]], Place | None]:
     """The rows of one page as they are stored, and the place of the next page."""
+    wanted = with_segment(cursor, wanted)
     found: list[dict[str, Any]] = []
     following: Place | None = None
     for size in _SLICES if wanted.is_about_rows else (None,):

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from otel_ml import semconv
 from otel_ml.console.storage.lists._feature_condition import quoted
+from otel_ml.console.storage.lists._segment_filter import is_withheld
 from otel_ml.console.web._query_parameters import TEXT_MAX
 from otel_ml.console.web.details._feature_rows import is_opaque
 
@@ -35,9 +36,9 @@ def bin_link(view: PageView, row: Mapping[str, Any], label: str) -> str | None:
         of = "class" if name == semconv.PREDICTION_FEATURE else "label"
         return None if found else view.link("/predictions", **changes, **{of: label})
     if found is None:
-        return segment_link(view, name, label, **changes)
+        return view.link("/predictions", **changes, feature=f"{quoted(name)}={label}")
     low, high = found.group("low", "high")
-    limits = [f"{name}>={low}"] * (low != "-inf") + [f"{name}<{high}"] * (high != "inf")
+    limits = [f"{quoted(name)}>={low}"] * (low != "-inf") + [f"{quoted(name)}<{high}"] * (high != "inf")
     return f"{view.link('/predictions', **changes)}&{urlencode([('feature', each) for each in limits])}"
 
 
@@ -67,7 +68,7 @@ def share_links(view: PageView, row: Mapping[str, Any]) -> dict[str, str | None]
 
 
 def segment_link(view: PageView, name: str, value: str, **changes: str | None) -> str | None:
-    """Returns the address of the predictions with one value of a column; of a withheld value None."""
-    if value in _RESERVED or re.fullmatch(semconv.SEGMENT_GROUP.format(number=r"\d+"), value):
+    """Returns the address of the predictions in a segment; None if its values are withheld."""
+    if is_withheld(value):
         return None
-    return view.link("/predictions", **changes, feature=f"{name}={value}")
+    return view.link("/predictions", **changes, segment=f"{quoted(name)}={value}")

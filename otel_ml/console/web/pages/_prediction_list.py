@@ -10,7 +10,9 @@ from starlette.datastructures import QueryParams
 from otel_ml.console.storage._queries import moment
 from otel_ml.console.storage.lists import _prediction_choices, _prediction_list
 from otel_ml.console.storage.lists._batch_rows import bodies
+from otel_ml.console.storage.lists._feature_condition import quoted
 from otel_ml.console.storage.lists._prediction_filter import PredictionFilter
+from otel_ml.console.storage.lists._segment_filter import segments
 from otel_ml.console.web import _parameters
 from otel_ml.console.web._frame import PLACE
 from otel_ml.console.web._list_address import ListAddress
@@ -75,6 +77,10 @@ async def show(frame: Frame, request: Request) -> Response:
     wanted = PredictionFilter(**bar, **given)
     rows, following = await frame.reader.read(_listed, wanted, "features" in columns)
     bare = PredictionFilter(**bar)
+    of_columns = {
+        column: {f"{quoted(column)}={value}": value for value in values}
+        for column, values in (await frame.reader.read(segments, bare)).items()
+    }
     response = await frame.render(
         request,
         "predictions.html",
@@ -84,6 +90,8 @@ async def show(frame: Frame, request: Request) -> Response:
         columns=[name for name in COLUMNS if name in columns],
         all_columns=COLUMNS,
         choices=await frame.reader.read(_prediction_choices.choices, bare),
+        segments=of_columns,
+        is_known_segment=dict(own).get("segment", "") in {"", *(name for each in of_columns.values() for name in each)},
         filter=dict(own),
         features=[text for name, text in own if name == "feature"],
         active=address.active({one.name for one in _FILTER} - {"truth", "failed"}),
