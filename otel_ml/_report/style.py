@@ -22,7 +22,7 @@ STYLE: Final = """
 .otelml h1 { margin: 0 0 8px; font-size: 26px; font-weight: 620; letter-spacing: -.01em; overflow-wrap: anywhere; }
 .otelml h2 { margin: 0 0 4px; font-size: 16px; font-weight: 620; }
 .otelml h3 { margin: 0; font-size: 14px; font-weight: 620; overflow-wrap: anywhere; }
-.otelml p, .otelml ul { margin: 0 0 8px; } .otelml ul { padding-left: 18px; }
+.otelml p, .otelml ul { margin: 0 0 8px; overflow-wrap: anywhere; } .otelml ul { padding-left: 18px; }
 .otelml dl { display: flex; flex-wrap: wrap; gap: 4px 24px; margin: 0 0 24px; }
 .otelml dt { color: var(--quiet); font-size: 12px; } .otelml dd { margin: 0; overflow-wrap: anywhere; }
 .otelml section { margin: 0 0 16px; padding: 16px; background: var(--paper); border: 1px solid var(--line);

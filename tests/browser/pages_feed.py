@@ -62,9 +62,9 @@ def stage(name: str, buckets: list[int]) -> Metric:
     )
 
 
-def feed_pages(console) -> None:
-    """Sends all of it."""
-    console.feed(
+def messages():
+    """All of it."""
+    return [
         logs(*events(), label("p-58", "0", correct=True, at=NOW), label("p-59", "0", correct=False, at=NOW)),
         traces(*requests("fraud-api", 80, 200, 1)),
         traces(*requests("plain-web", 20, 200, 1000), *requests("plain-web", 3, 503, 2000), service="plain-web"),
@@ -74,4 +74,9 @@ def feed_pages(console) -> None:
             *outcomes({key: times // 2 for key, times in OUTCOMES.items()}, start=NOW - SECOND),
             *estimates(start=NOW - SECOND), *training(),
         ),
-    )  # fmt: skip
+    ]  # fmt: skip
+
+
+def feed_pages(console) -> None:
+    """Sends all of it."""
+    console.feed(*messages())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.sync_api import expect
 
 
@@ -26,17 +25,3 @@ def test_from_a_verdict_to_what_changed(filled, open_page, axe):
     page.click("section:has(h2:text('What changed')) tbody a >> nth=0")
     page.wait_for_url("**/predictions?**feature=income%3Dhigh**")
     assert reported == []
-
-
-@pytest.mark.parametrize("path", ["/data?model=fraud", "/data?model=fraud&feature=income"])
-@pytest.mark.parametrize(("width", "colours"), [(390, "dark"), (768, "light")])
-def test_it_is_readable_on_a_phone_and_without_scripts(filled, open_page, axe, path, width, colours):
-    """Nothing is cut off, and contrast holds in both colour schemes."""
-    page = open_page(viewport={"width": width, "height": 844}, color_scheme=colours, java_script_enabled=width == 390)
-    page.goto(filled.address + path)
-    expect(page.locator("main")).to_contain_text("drifted")
-    if width == 390:
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        assert axe(page) == []
-    else:
-        expect(page.locator("table").first).to_be_visible()

@@ -9,7 +9,6 @@ import pytest
 from console_feed import NOW, counter, metrics, pairs
 from console_server import running
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint
-from page_steps import expect_drawn
 from playwright.sync_api import expect
 
 from otel_ml.console._options import Options
@@ -143,23 +142,6 @@ def test_a_line_has_no_gaps_where_points_are_far_apart(console, open_page):
     _, *cells = page.locator("figure tbody td:last-child").all_inner_texts()
     assert all(cells)
     assert 2 <= len(cells) <= 3
-
-
-PAGES = ("/metrics?range=1h", "/resources?range=1h", "/metrics?range=1h&name=shop.orders")
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_they_are_readable_everywhere(visit, axe, path):
-    """Nothing is cut off, no rule of accessibility is broken, and a hostile label is text."""
-    page = visit(path)
-    expect_drawn(page)
-    assert axe(page) == []
-    page.emulate_media(color_scheme="dark")
-    assert axe(page, "color-contrast") == []
-    for width in (768, 390):
-        page.set_viewport_size({"width": width, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("window.canary") is None
 
 
 def test_an_empty_console_says_what_to_do(console, open_page):

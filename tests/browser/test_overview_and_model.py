@@ -7,20 +7,11 @@ import threading
 import time
 
 from console_feed import NOW, logs, prediction, span, traces
-from page_steps import expect_drawn, update
+from page_steps import update
 from playwright.sync_api import expect
 
 from otel_ml import semconv
 from otel_ml.console.web.pages._prediction_list import COLUMNS
-
-PAGES = (
-    "/",
-    "/model?model=fraud",
-    "/data?model=fraud",
-    "/performance?model=fraud",
-    "/predictions?limit=5",
-    "/predictions/p-1",
-)
 
 
 def test_the_overview_says_first_what_needs_attention(visit):
@@ -202,16 +193,6 @@ def test_colours_follow_the_system_or_the_choice(visit):
     expect(page.locator("#theme")).to_contain_text("Light")
 
 
-def test_a_small_screen_shows_the_whole_page(visit, filled):
-    """No page is wider than the screen; long tables scroll on their own."""
-    page = visit("/")
-    for path in PAGES:
-        page.goto(filled.address + path)
-        for width in (768, 390):
-            page.set_viewport_size({"width": width, "height": 800})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-
-
 def test_pages_work_without_scripts(visit):
     """Tables take the place of charts, and the bar has a button."""
     page = visit("/model?model=fraud", java_script_enabled=False)
@@ -220,18 +201,6 @@ def test_pages_work_without_scripts(visit):
     page.select_option("select[name=range]", "24h")
     page.click("text=Show")
     page.wait_for_url("**/model?model=fraud&range=24h")
-
-
-def test_pages_are_accessible(visit, filled, axe):
-    """No page breaks a rule of axe-core; in dark colours the contrast suffices too."""
-    page = visit("/", color_scheme="light")
-    for path in PAGES:
-        page.goto(filled.address + path)
-        expect_drawn(page)
-        assert axe(page) == [], path
-        page.emulate_media(color_scheme="dark")
-        assert axe(page, "color-contrast") == [], path
-        page.emulate_media(color_scheme="light")
 
 
 _PLACE = "document.activeElement.getBoundingClientRect().top"

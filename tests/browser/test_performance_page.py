@@ -45,16 +45,3 @@ def test_from_a_wrong_cell_to_its_predictions(filled, open_page, axe):
     wrong.click()
     page.wait_for_url("**/predictions?**class=0&label=1**")
     assert reported == []
-
-
-@pytest.mark.parametrize(("width", "colours"), [(390, "dark"), (768, "light")])
-def test_it_is_readable_on_a_phone_and_without_scripts(filled, open_page, axe, width, colours):
-    """Nothing is cut off, and contrast holds in both colour schemes."""
-    page = open_page(viewport={"width": width, "height": 844}, color_scheme=colours, java_script_enabled=width == 390)
-    page.goto(f"{filled.address}/performance?model=fraud&range=3d")
-    expect(page.locator(".matrix")).to_contain_text("Recall")
-    if width == 390:
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        assert axe(page) == []
-    else:
-        expect(page.locator("figure table").first).to_be_visible()

@@ -99,22 +99,6 @@ def test_a_late_label_appears(visit, filled):
     expect(page.locator(".logs")).to_contain_text("+2 ms")
 
 
-@pytest.mark.parametrize(
-    ("path", "width", "options"),
-    [
-        ("p-1", 390, {}),
-        ("b-1.1", 390, {"color_scheme": "dark"}),
-        ("p-1", 768, {}),
-        ("b-1", 1280, {"color_scheme": "dark"}),
-    ],
-)
-def test_it_is_readable_everywhere(visit, axe, path, width, options):
-    """Nothing is cut off, and no rule of accessibility is broken."""
-    page = visit(f"/predictions/{path}", viewport={"width": width, "height": 800}, **options)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert axe(page) == []
-
-
 def test_it_works_without_scripts(visit):
     """Features, rows and details of spans need no JavaScript."""
     page = visit("/predictions/p-1", java_script_enabled=False)

@@ -162,20 +162,10 @@ def test_what_is_typed_stays_while_the_list_is_live(visit, filled):
     expect(page.get_by_label("Feature", exact=True)).to_have_value("age>")
 
 
-@pytest.mark.parametrize(
-    ("width", "options"),
-    [(390, {}), (768, {"color_scheme": "dark"}), (1280, {}), (390, {"java_script_enabled": False})],
-)
-def test_it_is_readable_everywhere(visit, axe, width, options):
-    """Nothing is cut off, no rule of accessibility is broken, and forms and links work without scripts."""
-    page = visit(
-        "/predictions?truth=wrong&column=features&column=id", viewport={"width": width, "height": 800}, **options
-    )
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+def test_it_works_without_scripts(visit):
+    """Forms and links of the list need no JavaScript."""
+    page = visit("/predictions?truth=wrong&column=features&column=id", java_script_enabled=False)
     assert links(page) == ["b-1.1", "p-007"]
-    if options.get("java_script_enabled", True):
-        assert axe(page) == []
-        return
     page.locator("input[name=feature]").fill("age=7")
     page.get_by_role("button", name="Show").last.click()
     assert links(page) == ["p-007"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.sync_api import expect
 
 
@@ -39,13 +38,3 @@ def test_on_paper_it_is_light_and_has_no_links(visit):
     page.emulate_media(media="print")
     expect(page.get_by_text("Save as a file")).to_be_hidden()
     assert page.locator("h1").evaluate("head => getComputedStyle(head).color") == "rgb(27, 33, 48)"
-
-
-@pytest.mark.parametrize("width", [390, 768, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_readable_at_any_width(visit, axe, width, scheme):
-    """Nothing is cut off, and no rule of axe is broken."""
-    page = visit("/report?model=fraud&range=1h", viewport={"width": width, "height": 800}, color_scheme=scheme)
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    page.context.set_default_timeout(10_000)
-    assert axe(page) == []

@@ -182,22 +182,6 @@ def test_an_unknown_trace_is_said_to_be_unknown(filled):
     assert "It was not sampled" in answer.body.decode()
 
 
-@pytest.mark.parametrize(
-    ("path", "width", "options"),
-    [
-        ("/requests", 390, {}),
-        ("/requests", 768, {"color_scheme": "dark"}),
-        (f"/traces/{FAILED}?span={'c2' * 8}", 390, {}),
-        (f"/traces/{FAILED}?span={'c2' * 8}", 1280, {"color_scheme": "dark"}),
-    ],
-)
-def test_they_are_readable_everywhere(visit, axe, path, width, options):
-    """Nothing is cut off, and no rule of accessibility is broken."""
-    page = visit(path, viewport={"width": width, "height": 800}, **options)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert axe(page) == []
-
-
 def test_they_work_without_scripts(visit):
     """Filters, list and spans need no JavaScript."""
     page = visit("/requests", java_script_enabled=False)
