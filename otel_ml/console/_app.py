@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -98,6 +99,10 @@ class _Guarded:
                 headers = MutableHeaders(scope=message)
                 for name, text in (*_HEADERS.items(), ("cache-control", "no-store")):
                     headers.setdefault(name, text)
+                if "location" in headers:
+                    # made of the header `Host`, and a proxy's scheme is not known here
+                    target = urlsplit(headers["location"])
+                    headers["location"] = urlunsplit(("", "", *target[2:]))
             await send(message)
 
         await self._app(scope, receive, send_guarded)

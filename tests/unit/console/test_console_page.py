@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 
 import pytest
@@ -105,6 +106,15 @@ def test_another_name_for_loopback_reads_nothing(console, host):
 def test_names_of_this_machine_are_served(console, host):
     """Loopback names are served with any port."""
     assert console.send("/api/status", Host=host).status == 200
+
+
+def test_redirects_name_no_host(console):
+    """A redirect leads to a path, whatever host and scheme the console was asked by."""
+    connection = http.client.HTTPConnection(console.address.removeprefix("http://"), timeout=30)
+    connection.request("GET", "/model/?range=6h", headers={"Host": "localhost:99", "X-Forwarded-Proto": "https"})
+    answer = connection.getresponse()
+    connection.close()
+    assert (answer.status, answer.headers["location"]) == (307, "/model?range=6h")
 
 
 @pytest.mark.parametrize(
