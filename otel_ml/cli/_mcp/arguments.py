@@ -8,11 +8,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlencode
 
+from otel_ml.cli._console.client import ConsoleClient
 from otel_ml.cli._terminal import CommandError
 from otel_ml.cli._window_arguments import read_moment
 
 Pairs = list[tuple[str, str]]
+Given = dict[str, list[str]]
+"""The texts of the arguments by name."""
 
 MOST: Final = 50
 """Rows of one answer."""
@@ -51,7 +55,7 @@ class ToolArgument:
         return [text for text in map(_text, values) if text]
 
 
-def read(arguments: Mapping[str, Any], parameters: Sequence[ToolArgument]) -> dict[str, list[str]]:
+def read(arguments: Mapping[str, Any], parameters: Sequence[ToolArgument]) -> Given:
     """Returns the texts of the arguments that have a value.
 
     Raises:
@@ -76,7 +80,7 @@ class AskedRange:
     page: Pairs
 
     @classmethod
-    def take(cls, given: dict[str, list[str]], default: str, *, is_sent: bool = True) -> AskedRange:
+    def take(cls, given: Given, default: str, *, is_sent: bool = True) -> AskedRange:
         """Takes `since` and `until` out of what was given.
 
         Args:
@@ -94,6 +98,17 @@ class AskedRange:
         begin = _moment("since", since, now) if since else end - RANGES[default]
         query = [("since", f"{begin:.3f}"), *([("until", f"{end:.3f}")] if until else [])]
         return cls(query, [("from", f"{begin:.3f}"), ("to", f"{end:.3f}")])
+
+
+def page(console: ConsoleClient, path: str, *parts: Pairs) -> str:
+    """Returns the address of a page."""
+    query = urlencode([pair for part in parts for pair in part])
+    return f"{console.address}{path}{'?' if query else ''}{query}"
+
+
+def pairs(given: Given) -> Pairs:
+    """Returns what was given as a query."""
+    return [(name, text) for name, texts in given.items() for text in texts]
 
 
 def _moment(name: str, text: str, now: float) -> float:
@@ -121,6 +136,8 @@ def _parse(text: str) -> Any:
 
 MODEL: Final = ToolArgument("model", "name of a model, as list_models says it")
 ONE_MODEL: Final = ToolArgument("model", MODEL.meaning, is_required=True)
+VERSION: Final = ToolArgument("version", "version of the model")
+ROLE: Final = ToolArgument("role", "role of the version", options=("primary", "canary", "shadow"))
 SERVICE: Final = ToolArgument("service", "name of a service")
 SINCE: Final = ToolArgument("since", f"begin: {_TIMES}")
 UNTIL: Final = ToolArgument("until", "end, in the same form")
@@ -135,8 +152,8 @@ DURATIONS: Final = (
 )
 PREDICTIONS: Final = (
     MODEL,
-    ToolArgument("version", "version of the model"),
-    ToolArgument("role", "role of the version", options=("primary", "canary", "shadow")),
+    VERSION,
+    ROLE,
     SERVICE,
     ToolArgument("id", "how the id begins"),
     TRACE,

@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote, urlencode
 
-from otel_ml.cli._console.client import ConsoleClient, ConsoleRefusal
+from otel_ml.cli._console.client import ConsoleClient
 from otel_ml.cli._mcp import arguments as of
 from otel_ml.cli._mcp.answers import rounded
-from otel_ml.cli._mcp.arguments import MOST, AskedRange, Pairs, ToolArgument
+from otel_ml.cli._mcp.arguments import MOST, AskedRange, Given, ToolArgument, page, pairs
+from otel_ml.cli._mcp.explanations import explain_prediction, explain_request
 from otel_ml.cli._terminal import CommandError
 
 _LIMIT: Final = 20
-_SHOWN_SPANS: Final = 60
-_SHOWN_LOGS: Final = 40
-_ERROR: Final = 2
-"""The status of a failed span."""
-
-Given = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -51,29 +45,22 @@ class Tool:
         return self.answer(console, of.read(arguments, self.parameters))
 
 
-def _page(console: ConsoleClient, path: str, *parts: Pairs) -> str:
-    query = urlencode([pair for pairs in parts for pair in pairs])
-    return f"{console.address}{path}{'?' if query else ''}{query}"
-
-
-def _pairs(given: Given) -> Pairs:
-    return [(name, text) for name, texts in given.items() for text in texts]
-
-
 def _needs_attention(console: ConsoleClient, given: Given) -> dict[str, Any]:
     window = AskedRange.take(given, "24h")
     found = console.json("/api/overview", window.query)["attention"]
     for alert in found:
         model = [("model", alert["model"])] if alert["model"] else []
-        alert["page"] = _page(console, alert["page"], model, window.page)
-    answer = {"page": _page(console, "/", window.page), "attention": found}
+        alert["page"] = page(console, alert["page"], model, window.page)
+    answer = {"page": page(console, "/", window.page), "attention": found}
     return answer if found else answer | {"note": "nothing needs attention in this time range"}
 
 
 def _list_models(console: ConsoleClient, given: Given) -> dict[str, Any]:
     window = AskedRange.take(given, "24h")
     found = rounded(console.json("/api/overview", window.query))
-    answer = {"page": _page(console, "/", window.page), "models": found["models"], "services": found["services"]}
+    answer = {"page": page(console, "/", window.page), "models": found["models"], "services": found["services"]}
+    if found["services_truncated"]:
+        answer["services_left_out"] = "more: find_requests and search_logs have them"
     if found["models"] or found["services"]:
         return answer
     return answer | {
@@ -82,7 +69,7 @@ def _list_models(console: ConsoleClient, given: Given) -> dict[str, Any]:
     }
 
 
-def _list(path: str, page: str, key: str) -> Callable[[ConsoleClient, Given], dict[str, Any]]:
+def _list(path: str, shown_by: str, key: str) -> Callable[[ConsoleClient, Given], dict[str, Any]]:
     """Makes the answer of a list with filters."""
 
     def answer(console: ConsoleClient, given: Given) -> dict[str, Any]:
@@ -90,10 +77,10 @@ def _list(path: str, page: str, key: str) -> Callable[[ConsoleClient, Given], di
         (limit,) = given.pop("limit", [str(_LIMIT)])
         if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:9]) <= MOST):
             raise CommandError(f"limit: expected a whole number from 1 to {MOST}")
-        found = console.json(path, [*_pairs(given), *window.query, ("limit", limit)])
+        found = console.json(path, [*pairs(given), *window.query, ("limit", limit)])
         given.pop("after", None)
         rows, following = found[key], found["next"]
-        result = {"page": _page(console, page, _pairs(given), window.page), key: rows, "next": following}
+        result = {"page": page(console, shown_by, pairs(given), window.page), key: rows, "next": following}
         if len(rows) < int(limit) and following:
             return result | {"note": "older records were not looked at: ask again with `after` set to `next`"}
         return result if rows else result | {"note": "nothing fits; fewer filters or an earlier `since` find more"}
@@ -101,83 +88,12 @@ def _list(path: str, page: str, key: str) -> Callable[[ConsoleClient, Given], di
     return answer
 
 
-def _explain_prediction(console: ConsoleClient, given: Given) -> dict[str, Any]:
-    (wanted,) = given["prediction_id"]
-    path = f"/predictions/{quote(wanted, safe='')}"
-    found = _found(console, f"/api{path}", "no such prediction: it has not arrived, or retention has deleted it")
-    event, trace = found["event"], found["trace"]
-    placed = {row["feature"]: row for row in found["training"]}
-    others = [
-        {"feature": name, "value": value} for name, value in (event["features"] or {}).items() if name not in placed
-    ]
-    body = event["body"] if isinstance(event["body"], dict) else {}
-    return {
-        "page": _page(console, path),
-        "prediction": found["prediction"],
-        "output": body.get("prediction"),
-        "exceptions": found["exceptions"],
-        "withheld": found["withheld"],
-        "features": [*placed.values(), *others],
-        "row_of_batch": found["row"],
-        "rows": event["rows"] if found["row"] is None else None,
-        "labels": found["labels"] if event["rows"] else None,
-        **_trace(trace["spans"] if trace else [], found["logs"]),
-        "neighbours": found["neighbours"],
-    }
-
-
-def _explain_request(console: ConsoleClient, given: Given) -> dict[str, Any]:
-    (wanted,) = given["trace_id"]
-    path = f"/traces/{quote(wanted, safe='')}"
-    found = _found(console, f"/api{path}", "no such trace: it was not sampled, has not arrived, or was deleted")
-    return {
-        "page": _page(console, path),
-        "exceptions": found["exceptions"],
-        "predictions": found["predictions"],
-        **_trace(found["spans"], found["logs"]),
-    }
-
-
-def _found(console: ConsoleClient, path: str, unknown: str) -> dict[str, Any]:
-    try:
-        return console.json(path)
-    except ConsoleRefusal as refusal:
-        if refusal.status == 404:
-            raise CommandError(unknown) from refusal
-        raise
-
-
-def _trace(spans: list[dict[str, Any]], logs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the spans and log lines without what is said elsewhere."""
-    names = ("span_id", "parent_span_id", "name", "service_name", "time", "duration", "attributes")
-    lines = [
-        {"time": line["time"], "level": line["severity_text"], "text": line["body"], "attributes": _own(line)}
-        for line in logs[:_SHOWN_LOGS]
-    ]
-    return {
-        "spans": [
-            {name: span[name] for name in names if span[name] not in (None, "", {})}
-            | ({"error": span["status_message"] or True} if span["status"] == _ERROR else {})
-            for span in spans[:_SHOWN_SPANS]
-        ],
-        "spans_left_out": max(0, len(spans) - _SHOWN_SPANS) or None,
-        "logs": lines,
-        "logs_left_out": max(0, len(logs) - _SHOWN_LOGS) or None,
-    }
-
-
-def _own(line: dict[str, Any]) -> dict[str, Any] | None:
-    """Returns the attributes of a log line without its place in the code and the exception, which the answer has."""
-    found = line["attributes"] or {}
-    return {name: each for name, each in found.items() if not name.startswith(("code.", "exception."))} or None
-
-
 def _feature_drift(console: ConsoleClient, given: Given) -> dict[str, Any]:
     window = AskedRange.take(given, "24h")
-    found = rounded(console.json("/api/features", [*_pairs(given), *window.query])["features"])
+    found = rounded(console.json("/api/features", [*pairs(given), *window.query])["features"])
     if "feature" not in given:
         found = [_verdict(row) for row in found]
-    answer = {"page": _page(console, "/data", _pairs(given), window.page), "features": found}
+    answer = {"page": page(console, "/data", pairs(given), window.page), "features": found}
     if found:
         return answer
     return answer | {"note": "nothing to compare: the model has no profile=, or nothing arrived in this range"}
@@ -192,11 +108,11 @@ def _verdict(row: dict[str, Any]) -> dict[str, Any]:
 
 def _performance(console: ConsoleClient, given: Given) -> dict[str, Any]:
     window = AskedRange.take(given, "3d")
-    found = rounded(console.json("/api/performance", [*_pairs(given), *window.query]))
+    found = rounded(console.json("/api/performance", [*pairs(given), *window.query]))
     for version in found["versions"]:
         version.pop("periods", None)
     found.pop("period_edges", None)
-    answer = {"page": _page(console, "/performance", _pairs(given), window.page), **found}
+    answer = {"page": page(console, "/performance", pairs(given), window.page), **found}
     if found["versions"]:
         return answer
     return answer | {"note": "no labels and no estimate in this time range, so there is no figure of performance"}
@@ -232,9 +148,16 @@ TOOLS: Final = (
         "explain_prediction",
         "Explain a prediction",
         "One prediction in full: exceptions, output, label, each feature beside its share in training (the unusual "
-        "first), spans, log lines, and what is withheld and why. Use it for why a prediction failed or was wrong.",
-        (ToolArgument("prediction_id", "id of a prediction, or of a row of a batch", is_required=True),),
-        _explain_prediction,
+        "first), spans, log lines, and what is withheld and why. Use it for why a prediction failed or was wrong. "
+        "`versions` are all that predicted under this id; the primary is explained unless model, version or role say "
+        "otherwise.",
+        (
+            ToolArgument("prediction_id", "id of a prediction, or of a row of a batch", is_required=True),
+            of.MODEL,
+            of.VERSION,
+            of.ROLE,
+        ),
+        explain_prediction,
     ),
     Tool(
         "feature_drift",
@@ -266,7 +189,7 @@ TOOLS: Final = (
         "Explain a request",
         "One trace in full: exceptions, spans with attributes, predictions, log lines.",
         (ToolArgument("trace_id", "32 hex digits, from find_requests or search_logs", is_required=True),),
-        _explain_request,
+        explain_request,
     ),
     Tool(
         "search_logs",

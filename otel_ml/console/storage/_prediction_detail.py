@@ -50,7 +50,7 @@ def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str, **of: str | No
     content = parse(body)
     rows = _rows(content)
     index = None if found["prediction_id"] == wanted_id else _index(rows, found["prediction_id"], wanted_id)
-    known = labels(cursor, found)
+    known, lines = labels(cursor, found), logs(cursor, found)
     own = next((label for label in known if label["prediction_id"] == wanted_id), None)
     if own is None and len(known) == LABELS_LIMIT:
         own = next(iter(labels(cursor, found, only=wanted_id)), None)
@@ -74,7 +74,8 @@ def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str, **of: str | No
         "label": own,
         "labels": known,
         "trace": None if found["trace_id"] is None else trace(cursor, found["trace_id"]),
-        "logs": logs(cursor, found),
+        "logs": lines[:LOGS_LIMIT],
+        "logs_truncated": len(lines) > LOGS_LIMIT,
     }
 
 
@@ -102,12 +103,12 @@ def labels(
 
 
 def logs(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> list[dict[str, Any]]:
-    """The log lines with the trace or the id of the prediction, oldest first."""
+    """The log lines with the trace or the id of the prediction, oldest first, and one more than are shown."""
     found = fetch(
         cursor,
         f"select {LOG_COLUMNS} from logs where prediction_id = ? or trace_id = ? "  # noqa: S608 - names are ours
         "order by time_ns, place_ns limit ?",
-        [event["prediction_id"], event["trace_id"], LOGS_LIMIT],
+        [event["prediction_id"], event["trace_id"], LOGS_LIMIT + 1],
     )
     return [log_answer(row) for row in found]
 

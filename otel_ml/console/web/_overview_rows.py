@@ -33,6 +33,7 @@ def overview(cursor: duckdb.DuckDBPyConnection, since_ns: int, until_ns: int | N
         "attention": [alert._asdict() for alert in alerts(models, services)],
         "models": models,
         "services": services,
+        "services_truncated": len(services) >= _services.SERVICES_LIMIT,
     }
 
 

@@ -57,7 +57,12 @@ def test_the_overview_says_what_needs_attention(console):
     assert model["realised"]["figure"] == "accuracy"
     (service,) = found["services"]
     assert (service["service"], service["models"]) == ("fraud-api", ["fraud"])
-    assert console.get("/api/overview?until=2020-01-01") == {"attention": [], "models": [], "services": []}
+    assert console.get("/api/overview?until=2020-01-01") == {
+        "attention": [],
+        "models": [],
+        "services": [],
+        "services_truncated": False,
+    }
 
 
 def test_a_prediction_says_why_it_failed(console):
@@ -132,3 +137,33 @@ def test_data_and_performance_have_a_range(console):
         ("01 [30, inf)", 0.5),
     ]
     assert console.get("/api/features?model=fraud&feature=x")["features"] == []
+
+
+def test_what_is_cut_is_said(console):
+    """Of many log lines, predictions and kinds of exceptions the first are there, and that there are more
+    (jaegertracing/jaeger#8488).
+    """
+    kinds = [
+        record(f"line {number}", ERROR | {semconv.EXCEPTION_TYPE: f"Kind{number % 7}Error"}, at=NOW + number)
+        for number in range(201)
+    ]
+    console.feed(traces(span()), logs(*kinds, *(prediction(f"p-{number}", at=NOW + number) for number in range(101))))
+    for path, count in (("/api/predictions/p-1", 7), (f"/api/traces/{TRACE}", 7)):
+        found = console.get(path)
+        assert (len(found["logs"]), found["logs_truncated"], len(found["exceptions"])) == (200, True, count)
+    assert (len(found["predictions"]), found["predictions_truncated"]) == (100, True)
+    for path in ("/predictions/p-1", f"/traces/{TRACE}"):
+        page = console.send(path).body.decode()
+        assert "2 more exceptions of other types or messages" in page
+        assert f'<a href="/logs?trace_id={TRACE}&amp;range=3d">All lines of this trace</a>' in page
+    assert "and more, which are not shown" in page
+
+
+def test_many_services_are_cut_and_it_is_said(console):
+    """The overview has 100 services and says if there may be more (jaegertracing/jaeger#8901)."""
+    many = traces(span())
+    for number in range(101):
+        many.MergeFrom(traces(span(own=f"{number + 1:016x}"), service=f"s{number}"))
+    console.feed(many)
+    found = console.get("/api/overview")
+    assert (len(found["services"]), found["services_truncated"]) == (100, True)

@@ -262,13 +262,16 @@ def test_an_error_is_one_line_that_helps(call, tool, arguments, message):
 
 
 def test_an_answer_is_bounded(console, call):
-    """Large records are cut, and it is said how much is left out (cajasmota/grafel#5783, apache/superset#39107)."""
+    """Large records are cut, and it is said how much is left out; of many spans the failed ones are there
+    (cajasmota/grafel#5783, apache/superset#39107, jaegertracing/jaeger#8488, #9175 and #9235).
+    """
     many = {f"f{number}": "x" * 60 for number in range(500)}
     spans = [
-        span(f"s{number}" + "n" * 300, trace=LARGE, own=f"{number + 1:016x}", attributes={"a": "v" * 4000})
+        span(f"s{number}" + "n" * 300, trace=LARGE, own=f"{number + 1:016x}", start=NOW + number,
+             attributes={"a": "v" * 4000})
         for number in range(200)
-    ]
-    lines = [record("y" * 5000, trace=LARGE, own=f"{number + 1:016x}", at=NOW + number) for number in range(60)]
+    ]  # fmt: skip
+    lines = [record("y" * 5000, trace=LARGE, own=f"{number + 1:016x}", at=NOW + number) for number in range(201)]
     console.feed(logs(prediction("large", features=many, trace=LARGE), *lines), traces(*spans))
     for tool, arguments in (
         ("explain_prediction", {"prediction_id": "large"}),
@@ -279,6 +282,36 @@ def test_an_answer_is_bounded(console, call):
         assert len(json.dumps(answer, ensure_ascii=False)) < LARGEST * 1.2
         assert "left out" in json.dumps(answer)
         assert answer["page"].startswith(console.address)
+        if tool != "search_logs":
+            assert (answer["spans_left_out"], answer["logs_left_out"]) == ("140", "more than 160")
+
+
+def test_of_many_spans_the_failed_ones_are_there(console, call):
+    """A failure at the end of a large trace is what one looks for (jaegertracing/jaeger#9235)."""
+    own = "66" * 16
+    spans = [
+        span(f"s{number}", trace=own, own=f"{number + 1:016x}", start=NOW + number, error=number > 197)
+        for number in range(200)
+    ]
+    console.feed(traces(*spans))
+    found = call("explain_request", trace_id=own)["spans"]
+    assert [each["name"] for each in found] == [*(f"s{number}" for number in range(58)), "s198", "s199"]
+    assert [each["error"] for each in found[-2:]] == [True, True]
+
+
+def test_versions_under_one_id(console, call):
+    """The primary is explained unless the version says otherwise, and the page is that of the same version."""
+    canary = {semconv.MODEL_VERSION: "2.0.0", semconv.MODEL_ROLE: "canary"}
+    shared = prediction("shared", trace="77" * 16)
+    other = prediction("shared", trace="77" * 16, own="8" * 16, outcome="0")
+    for pair in other.attributes:
+        if pair.key in canary:
+            pair.value.string_value = canary[pair.key]
+    console.feed(logs(shared, other))
+    assert call("explain_prediction", prediction_id="shared")["prediction"]["version"] == "1.0.0"
+    found = call("explain_prediction", prediction_id="shared", version="2.0.0")
+    assert (found["prediction"]["class"], len(found["versions"])) == ("0", 2)
+    assert "version=2.0.0" in found["page"]
 
 
 def test_values_of_services_stay_values(console, call):

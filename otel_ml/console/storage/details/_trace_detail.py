@@ -27,18 +27,20 @@ def trace_detail(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> dict[str, 
     predictions = fetch(
         cursor,
         f"select {PREDICTION_COLUMNS} from predictions where trace_id = ? order by place_ns, key limit ?",
-        [trace_id, _PREDICTIONS],
+        [trace_id, _PREDICTIONS + 1],
     )
     logs = fetch(
         cursor,
         f"select {LOG_COLUMNS} from logs where trace_id = ? order by time_ns, place_ns limit ?",
-        [trace_id, _LOGS],
+        [trace_id, _LOGS + 1],
     )
     if spans is None and not predictions and not logs:
         return None
     unlabelled = {"label": None, "correct": None, "labelled_ns": None}
     return {
         "trace": spans,
-        "predictions": [prediction_answer(row | unlabelled) for row in predictions],
-        "logs": [log_answer(row) for row in logs],
+        "predictions": [prediction_answer(row | unlabelled) for row in predictions[:_PREDICTIONS]],
+        "predictions_truncated": len(predictions) > _PREDICTIONS,
+        "logs": [log_answer(row) for row in logs[:_LOGS]],
+        "logs_truncated": len(logs) > _LOGS,
     }

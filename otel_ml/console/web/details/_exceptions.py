@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from otel_ml import semconv
 
 SHOWN: Final = 5
+"""Exceptions of one page."""
 _LINES: Final = 120
 """The last lines of a stack trace, which has its cause at the end."""
 _TEXT: Final = 16_000
@@ -46,7 +47,7 @@ def exceptions(spans: Iterable[dict[str, Any]], logs: Iterable[dict[str, Any]]) 
             if longest
             else ShownException(kind, message, lines, omitted, places, span_id)
         )
-    return list(found.values())[:SHOWN]
+    return list(found.values())
 
 
 def _of_spans(spans: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str | None, dict[str, Any]]]:

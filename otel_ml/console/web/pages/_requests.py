@@ -60,10 +60,12 @@ def routes(frame: Frame) -> list[BaseRoute]:
 def trace_parts(trace: dict[str, Any] | None, logs: list[dict[str, Any]], chosen: str | None) -> dict[str, Any]:
     """What a page draws of a trace and its log lines."""
     spans = [bar.span for bar in _waterfall.waterfall(trace["spans"])] if trace else []
+    found = _exceptions.exceptions(spans, logs)
     return {
         "waterfall": _waterfall.part(spans, chosen) if spans else None,
         "is_truncated": bool(trace and trace["truncated"]),
-        "exceptions": _exceptions.exceptions(spans, logs),
+        "exceptions": found[: _exceptions.SHOWN],
+        "exceptions_hidden": max(0, len(found) - _exceptions.SHOWN),
         "begin_ns": min((span["start_ns"] for span in spans), default=None),
     }
 
