@@ -166,6 +166,7 @@ PREDICTIONS: Final = (
     ToolArgument("max_score", "at most this score", "number"),
     *DURATIONS,
     ToolArgument("feature", "values of features: age>=60, country=DE, country in DE, FR, income is missing", "array"),
+    ToolArgument("segment", "a segment, as model_performance names it: region=west"),
     SINCE,
     UNTIL,
     *PAGING,
