@@ -131,6 +131,32 @@ def test_dragging_over_a_chart_chooses_the_range(visit):
     assert page.get_attribute("nav >> text=Data", "href").count("from=") == 1
 
 
+def test_a_range_is_typed_in_local_time_and_kept_for_another_model(visit):
+    """Begin and end are typed in the zone of the reader, stand in the bar, and stay (Arize-ai/phoenix#6018)."""
+    page = visit("/model?model=fraud&range=6h", timezone_id="Asia/Tokyo")
+    page.click(".period summary")
+    page.fill(".period input[name=from]", "2026-01-02T10:00:00")
+    page.fill(".period input[name=to]", "2026-01-02T11:30:00")
+    page.click(".period button")
+    page.wait_for_url("**/model?model=fraud&from=2026-01-02T01*&to=2026-01-02T02*")
+    expect(page.locator(".period summary")).to_contain_text("10:00:00 to ")
+    page.select_option("select[name=model]", "")
+    page.wait_for_url("**/model?from=2026-01-02T01*&to=2026-01-02T02*")
+    page.select_option("select[name=range]", "3d")
+    page.wait_for_url("**/model?model=fraud&range=3d")
+
+
+def test_times_are_shown_in_utc_on_demand(visit):
+    """A click shows all times in UTC, and the next page has them too (Arize-ai/phoenix#9600)."""
+    page = visit("/?from=2026-01-02T10:00:00&to=2026-01-02T11:00:00", timezone_id="Asia/Tokyo")
+    expect(page.locator(".head .note")).to_contain_text("19:00:00 to ")
+    page.click("#zones")
+    expect(page.locator(".head .note")).to_contain_text("10:00:00 to ")
+    page.click("nav >> text=Logs")
+    expect(page.locator(".head .note")).to_contain_text("10:00:00 to ")
+    expect(page.locator("footer")).to_contain_text("Times are UTC.")
+
+
 def test_a_range_of_ones_own_is_fixed(visit):
     """With begin and end in the address the page shows what lay between, and does not update."""
     page = visit("/model?model=fraud&from=2020-01-01T00:00&to=2020-01-02T00:00")

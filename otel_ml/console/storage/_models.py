@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 MODELS_LIMIT: Final = 100
 _YOUNG_NS: Final = {"5m": 300 * 10**9, "15m": 900 * 10**9}
 """Ranges by name that a store which is no older is shown in."""
+_LONGER_NS: Final = {"1h": 3600 * 10**9, "6h": 6 * 3600 * 10**9, "24h": 24 * 3600 * 10**9}
+"""The others, without the longest."""
 
 
 def names(cursor: duckdb.DuckDBPyConnection) -> list[str]:
@@ -27,12 +29,15 @@ def names(cursor: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def default_range(cursor: duckdb.DuckDBPyConnection, now_ns: int) -> str:
-    """Returns the name of a short range for a store whose oldest record is minutes old, else an hour."""
+    """Returns the shortest range that has all of a young store, else the newest record; never less than an hour."""
     times = {table: "start_ns" if table == "spans" else "time_ns" for table in TABLES}
     oldest = ", ".join(f"(select min({time}) from {table})" for table, time in times.items())  # noqa: S608
-    found = fetch(cursor, f"select least({oldest}) as oldest", [])[0]["oldest"]
-    age = 0 if found is None else now_ns - found
-    return next((name for name, length in _YOUNG_NS.items() if age < length), "1h")
+    newest = oldest.replace("select min(", "select max(")
+    found = fetch(cursor, f"select least({oldest}) as oldest, greatest({newest}) as newest", [])[0]
+    age, silence = (0 if each is None else now_ns - each for each in (found["oldest"], found["newest"]))
+    if silence < _LONGER_NS["1h"]:
+        return next((name for name, length in _YOUNG_NS.items() if age < length), "1h")
+    return next((name for name, length in _LONGER_NS.items() if silence < length), "3d")
 
 
 def busiest(cursor: duckdb.DuckDBPyConnection) -> str | None:

@@ -18,6 +18,8 @@ from otel_ml.console.storage._queries import moment as iso
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from otel_ml.console.web._view import PageView
+
 _SHOWN: Final = 400
 """Characters of one value on the page."""
 _TINY: Final = 0.0005
@@ -142,6 +144,14 @@ def moment(given: str | None, *, ago: bool = False, fine: bool = False) -> Marku
     return Markup('<time datetime="{}" title="{} UTC"{}>{}</time>').format(given, exact_time, flag, shown_time)
 
 
+def period(view: PageView) -> Markup | str:
+    """The time range of a page in words, or its begin and end."""
+    if view.range:
+        return view.label
+    begin, end = (moment(iso(each)) for each in (view.window.since_ns, view.window.until_ns))
+    return Markup("{} to {}").format(begin, end)
+
+
 def after(given: str, begin_ns: int) -> str:
     """How long after another moment one of an ISO text was."""
     elapsed = (datetime.fromisoformat(given.replace("Z", "+00:00")) - _EPOCH) // _MICROSECOND * 1000 - begin_ns
@@ -207,6 +217,7 @@ FILTERS: Final = {
     "exact": exact,
     "rounded": rounded,
     "moment": moment,
+    "period": period,
     "after": after,
     "bin": bin_name,
     "iso": iso,

@@ -2,7 +2,7 @@
 import { drawCharts, redrawCharts } from "./charts.js";
 import { startKeys } from "./keys.js";
 import { startLive } from "./live.js";
-import { showLocalTimes } from "./time.js";
+import { showLocalTimes, startTimes } from "./time.js";
 
 const THEMES = ["", "light", "dark"];
 
@@ -51,7 +51,13 @@ document.addEventListener("formdata", ({ formData }) => {
     formData.delete(name);
     for (const value of values) formData.append(name, value);
   }
+  // a range by its name wins over begin and end
+  if (formData.has("range")) for (const name of ["from", "to"]) formData.delete(name);
 });
 startKeys();
+startTimes(() => {
+  showLocalTimes();
+  redrawCharts();
+});
 await enhance();
 startLive(enhance);

@@ -1,5 +1,5 @@
 // The charts as options of the library: what a table becomes when it is drawn.
-import { local, short } from "./time.js";
+import { isUTC, local, short } from "./time.js";
 
 // Bars differ by more than their colour.
 const stripes = (rotation, gap) => ({ symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, gap], rotation, color: "rgba(255,255,255,.22)" });
@@ -46,6 +46,7 @@ function tooltip(heading, lines) {
 function frame(table, colour) {
   return {
     animation: false,
+    useUTC: isUTC(),
     textStyle: { fontFamily: colour.font, fontSize: 12, color: colour.quiet },
     // one left edge, so that the times of charts above each other line up
     grid: { left: 64, right: 16, top: 18, bottom: 24, outerBoundsMode: "none" },
