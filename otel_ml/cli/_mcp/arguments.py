@@ -20,6 +20,7 @@ Given = dict[str, list[str]]
 
 MOST: Final = 50
 """Rows of one answer."""
+_LONGEST: Final = 512
 RANGES: Final = {"5m": 300, "15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "3d": 259_200}
 """The ranges that pages of the console know by name, in seconds."""
 _TIMES: Final = "an age such as 15m, 24h or 3d, or ISO 8601 (UTC if it names no zone)"
@@ -52,7 +53,10 @@ class ToolArgument:
         values = value if isinstance(value, list) and self.type == "array" else [value]
         if any(isinstance(each, (list, dict)) for each in values):
             raise CommandError(f"{self.name}: expected {'texts' if self.type == 'array' else 'one ' + self.type}")
-        return [text for text in map(_text, values) if text]
+        texts = [text for text in map(_text, values) if text]
+        if any(len(text) > _LONGEST for text in texts):  # the API refuses them, and an address has a limit
+            raise CommandError(f"{self.name}: expected at most {_LONGEST} characters")
+        return texts
 
 
 def read(arguments: Mapping[str, Any], parameters: Sequence[ToolArgument]) -> Given:

@@ -243,6 +243,7 @@ def test_times_are_ages_or_dates_in_utc(since, until, page, seconds):
         ("find_predictions", {"model_name": "x"}, "unknown argument model_name; expected model, version,"),
         ("find_predictions", {"min_score": "high"}, "min_score: expected a number"),
         ("find_predictions", {"model": {"name": "x"}}, "model: expected one string"),
+        ("search_logs", {"text": "x" * 100_000}, "text: expected at most 512 characters"),
         ("find_predictions", {"limit": 1000}, "limit: expected a whole number from 1 to 50"),
         ("find_predictions", {"feature": ["age"]}, "feature: expected a name, one of"),
         ("find_requests", {"since": "yesterday"}, "since: expected an age such as 15m, 24h or 3d, or ISO 8601"),
