@@ -87,7 +87,7 @@ def test_from_all_metrics_to_one_series(visit):
     page.wait_for_url("**text=SHOP**")
     names = page.locator("tbody tr td:first-child")
     expect(names).to_have_text(["shop.cache", "shop.duration", "shop.orders"])
-    assert page.locator("tbody tr").last.locator("td").all_inner_texts()[1:5] == ["counter", "{prediction}", "3", "180"]
+    assert page.locator("tbody tr").last.locator("td").all_inner_texts()[1:5] == ["counter", "prediction", "3", "180"]
     names.last.locator("a").click()
     expect_series(page, (f"{HOSTILE}, web", "3"), ("DE, app", "2"), ("DE, web", "1"))
     page.get_by_label("country").select_option("country=DE")

@@ -185,6 +185,17 @@ def prediction_address(row: Mapping[str, Any], own_id: str | None = None) -> str
     return f"{address}?{of}" if of else address
 
 
+def unit_name(given: str | None) -> str:
+    """The unit of a metric in words."""
+    plain = (given or "").removeprefix("{").removesuffix("}")
+    return {"1": "", "By": "bytes", "s": "seconds", "ms": "milliseconds"}.get(plain, plain)
+
+
+def family(name: str) -> str:
+    """What the names of related metrics begin with."""
+    return re.split(r"[._/]", name, maxsplit=1)[0]
+
+
 def path(given: Any) -> str:
     """Text as one part of an address."""
     return quote(str(given), safe="")
@@ -225,5 +236,7 @@ FILTERS: Final = {
     "anchor": anchor,
     "feature": feature,
     "path": path,
+    "unit": unit_name,
+    "family": family,
     "prediction_address": prediction_address,
 }

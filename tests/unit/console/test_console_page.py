@@ -8,7 +8,7 @@ import re
 import pytest
 from console_feed import NOW, SPAN, TRACE, batch, label, logs, prediction, span, traces
 
-from otel_ml.console.web._formats import decimal, figure, score, seconds, share, size, value
+from otel_ml.console.web._formats import decimal, family, figure, score, seconds, share, size, unit_name, value
 from otel_ml.console.web.details._waterfall import DEPTH_MAX, waterfall
 
 
@@ -74,6 +74,14 @@ def test_figures_are_short():
         "6.7 %", None, "0.5000", "12.35", None
     )  # fmt: skip
     assert (value({"a": [1, float("nan")]}), value(None), len(value("x" * 5000))) == ('{"a": [1, "NaN"]}', None, 402)
+
+
+def test_units_and_names_of_metrics_read_well():
+    """A unit is a word, and metrics stand together by the first part of their names."""
+    assert [unit_name(each) for each in ("{request}", "By", "1", "s", "W", None)] == [
+        "request", "bytes", "", "seconds", "W", ""
+    ]  # fmt: skip
+    assert [family(each) for each in ("http.server.duration", "go_gc_seconds", "up")] == ["http", "go", "up"]
 
 
 def test_every_answer_forbids_what_the_page_does_not_need(console):

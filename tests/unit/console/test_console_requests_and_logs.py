@@ -6,6 +6,8 @@ that failed has no name in the list).
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from console_feed import NOW, SPAN, batch, counter, label, logs, metrics, prediction, record, span, traces
 
@@ -169,3 +171,17 @@ def test_lines_of_a_model_are_those_of_its_services(console):
     )
     found = console.get("/api/logs?kind=line&model=fraud")["logs"]
     assert [row["body"] for row in found] == ["loading the model"]
+
+
+def test_the_services_of_a_trace_have_colours_of_their_own(console):
+    """Bar and service have one colour for each service of a trace (openzipkin/zipkin#2284); one alone needs none."""
+    console.feed(
+        traces(span("a", trace=ONE, own="a1" * 8, seconds=1), service="web"),
+        traces(span("b", trace=ONE, own="b1" * 8, parent="a1" * 8), service="store"),
+        traces(span("c", trace=ONE, own="c1" * 8, parent="a1" * 8, start=NOW + 9), service="web"),
+        traces(span("d", trace=TWO), service="web"),
+    )
+    page = console.send(f"/traces/{ONE}").body.decode()
+    assert re.findall(r'dot (of-\d)"></i>(\w+)', page) == [("of-1", "web"), ("of-2", "store"), ("of-1", "web")]
+    assert re.findall(r"<svg class=\"span (of-\d)", page) == ["of-1", "of-2", "of-1"]
+    assert "dot of-" not in console.send(f"/traces/{TWO}").body.decode()

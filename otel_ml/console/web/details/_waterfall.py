@@ -52,6 +52,8 @@ class Waterfall(NamedTuple):
     ticks: list[float]
     """Seconds on the axis, at equal distances."""
     errors: int
+    services: list[str]
+    """The services of the whole trace, in the order of their first spans."""
 
 
 def waterfall(spans: list[dict[str, Any]]) -> list[Bar]:
@@ -94,6 +96,7 @@ def part(spans: list[dict[str, Any]], chosen: str | None) -> Waterfall:
         ids[first + SPANS_SHOWN] if first + SPANS_SHOWN < len(ids) else None,
         [max(whole, 0) / 1e9 * place / (_TICKS - 1) for place in range(_TICKS)],
         sum(bar.is_error for bar in bars),
+        [*dict.fromkeys(bar.span.get("service_name") or "" for bar in bars)],
     )
 
 
