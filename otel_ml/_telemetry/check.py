@@ -43,6 +43,7 @@ _TEXTS: Final[dict[State, str]] = {
     "scraped": "scraped at {detail}",
     "not_exported": "not exported ({detail})",
 }
+_BAD_CREDENTIALS: Final = frozenset({"HTTP 401", "HTTP 403", "gRPC UNAUTHENTICATED", "gRPC PERMISSION_DENIED"})
 _GOOD: Final[frozenset[State]] = frozenset({"taken", "console", "scraped", "not_exported"})
 
 
@@ -247,6 +248,8 @@ def _read(answer: Answer | None) -> tuple[State, str]:
         return "taken", answer.detail
     if answer.kind == "accepted":
         return "refused", f"{answer.rejected} of the records"
+    if answer.detail in _BAD_CREDENTIALS:
+        return "refused", f"{answer.detail} (check the credentials in OTEL_EXPORTER_OTLP_HEADERS)"
     return ("not_reached" if answer.kind == "retry" else "refused"), answer.detail
 
 

@@ -45,7 +45,7 @@ class Gate:
         return answer
 
     def _is_known(self, request: Request, path: str) -> bool:
-        if self._pages.token.is_bearer(request.headers.getlist("authorization")):
+        if self._pages.token.is_bearer(request.headers.get("authorization", "")):
             return True
         # a browser sends its cookie with requests that other sites make; telemetry is not written by it
         return not path.startswith("/v1/") and self._pages.sessions.is_open(request.cookies)

@@ -22,8 +22,7 @@ class TokenInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]
 
     def intercept_service(self, continuation: Callable[[Any], Any], handler_call_details: Any) -> Any:
         """Returns the handler of a call."""
-        given = handler_call_details.invocation_metadata
-        if self._token.is_bearer(text for name, text in given if name == "authorization"):
+        if self._token.is_bearer(dict(handler_call_details.invocation_metadata).get("authorization", "")):
             return continuation(handler_call_details)
         # a handler of streams begins before the first message
         return grpc.stream_stream_rpc_method_handler(_refuse)

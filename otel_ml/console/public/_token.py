@@ -13,7 +13,7 @@ from otel_ml import semconv
 from otel_ml.console._options import ConsoleError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 _FORM: Final = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
@@ -64,10 +64,9 @@ class Token:
         """Whether a text is the token."""
         return hmac.compare_digest(_digest(text), self._digest)
 
-    def is_bearer(self, authorizations: Iterable[str]) -> bool:
-        """Whether the values of the header `Authorization` are the token, once."""
-        given = list(authorizations)
-        scheme, _, text = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    def is_bearer(self, authorization: str) -> bool:
+        """Whether the header `Authorization` has the token."""
+        scheme, _, text = authorization.partition(" ")
         return scheme.lower() == "bearer" and self.is_token(text.strip())
 
     def sign(self, text: str) -> str:

@@ -178,6 +178,7 @@ def test_the_check_is_sent_with_any_share_of_traces(receiver: Receiver, sampler:
         (Reply(503), "not reached: HTTP 503 at"),
         (Reply(200, b"<!doctype html>"), "refused: HTTP 200 and a web page: this is not an OTLP receiver, or a proxy"),
         (Reply(413), "refused: HTTP 413 from"),
+        (Reply(401), "refused: HTTP 401 (check the credentials in OTEL_EXPORTER_OTLP_HEADERS) from"),
         (Reply(delay=30.0), "not reached: no answer in time at"),
     ],
 )

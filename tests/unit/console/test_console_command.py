@@ -13,6 +13,13 @@ import threading
 import pytest
 from console_feed import Client, logs, prediction
 
+SERVICE = """
+import otel_ml
+telemetry = otel_ml.configure(service_name="shop")
+with otel_ml.Model("fraud", version="1.0.0").prediction(id="p-1") as prediction:
+    prediction.set_output(prediction=1, score=0.1)
+assert telemetry.force_flush(30.0)
+"""
 COMMAND = "import sys; from otel_ml.cli import main; sys.exit(main())"
 
 
@@ -95,15 +102,24 @@ def test_bad_values_are_one_line():
 
 
 def test_a_host_beyond_loopback_takes_a_token(tmp_path):
-    """With --host the console makes its token, never prints it, and answers to any host name, over both protocols."""
+    """With --host the console makes its token, never prints it, and takes it in the header of a service over both protocols."""
     file = tmp_path / "token"
     options = ("--database", ":memory:", "--host", "0.0.0.0", "--grpc-port", "0", "--token-file", str(file))
     process, ready = start(*options)
     token, port = file.read_text().strip(), ready["address"].rpartition(":")[2]
     client = Client(f"http://127.0.0.1:{port}")
     assert client.send("/api/status", Host="console.example").status == 401
-    known = client.send("/api/status", Host="console.example", Authorization=f"Bearer {token}")
-    assert (known.status, finish(process)) == (200, (0, "", f"otel-ml console: made {file} with a new token\n"))
+    sender = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": client.address,
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": f"http://127.0.0.1:{ready['grpc'].rpartition(':')[2]}",
+        "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_HEADERS": f"Authorization=Bearer {token}",
+        "OTEL_ML_EVENTS": "all",
+    }
+    subprocess.run([sys.executable, "-c", SERVICE], check=True, timeout=60, env=os.environ | sender)
+    known = client.send("/api/summary", Host="console.example", Authorization=f"Bearer {token}")
+    assert (known.json()["traces"], known.json()["events"]) == (1, 1)
+    assert finish(process) == (0, "", f"otel-ml console: made {file} with a new token\n")
 
 
 def test_a_host_beyond_loopback_without_a_token_is_refused():
