@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 _ERROR = 17
 """Lowest severity number of ERROR in the log data model."""
 _LEVELS = {
-    1: ("trace", "verbose", "finest", "finer"),
-    5: ("debug", "dbg", "fine"),
-    9: ("info", "information", "informational", "inf", "notice"),
-    13: ("warn", "warning", "wrn"),
-    _ERROR: ("error", "err", "severe"),
-    21: ("fatal", "critical", "crit", "alert", "emergency", "emerg", "panic"),
+    1: ("trace", "verbose", "finest", "finer", "t"),
+    5: ("debug", "dbg", "fine", "d"),
+    9: ("info", "information", "informational", "inf", "notice", "i"),
+    13: ("warn", "warning", "wrn", "w"),
+    _ERROR: ("error", "err", "severe", "e"),
+    21: ("fatal", "critical", "crit", "alert", "emergency", "emerg", "panic", "f"),
 }
 _NUMBERS = {name: number for number, names in _LEVELS.items() for name in names}
 """The severity number of a level whose sender gives its name only."""

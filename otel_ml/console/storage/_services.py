@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _ERROR: Final = 2
 SERVICES_LIMIT: Final = 100
+_LATE_SERVICES: Final = 3
+_LATE_NS: Final = 600 * 10**9
+"""A record that is older than this when it arrives is late: longer than exporters wait and try again."""
 _REFUSED: Final = '"http.response.status_code":4'
 
 
@@ -39,6 +42,23 @@ def services(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[
         "from seen left join served using (service_name) left join holds using (service_name) "
         "where seen.service_name is not null order by requests desc nulls last, service limit ?",
         [_ERROR, _REFUSED, *values * 6, SERVICES_LIMIT],
+    )
+
+
+def late_records(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[str, Any]]:
+    """Returns the services whose records arrived in a time range and say that they are older, so that no page of it
+    shows them: a clock that is behind, or records of an outage.
+    """
+    late = f"received_ns >= ? and received_ns < ? and {{at}} < least(received_ns - {_LATE_NS}, ?)"
+    parts = " union all ".join(
+        f"select service_name, {at} as time_ns from {table} where {late.format(at=at)}"
+        for table, at in (("spans", "greatest(end_ns, place_ns)"), ("logs", "place_ns"), ("predictions", "place_ns"))
+    )
+    return fetch(
+        cursor,
+        f"select service_name as service, count(*) as records, max(time_ns) as newest_ns from ({parts}) "
+        "where service_name is not null group by service_name order by records desc, service limit ?",
+        [*[*window.values, window.since_ns] * 3, _LATE_SERVICES],
     )
 
 

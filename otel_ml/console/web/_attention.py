@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml import semconv
-from otel_ml.console.web._formats import decimal, feature, figure, share
+from otel_ml.console.storage._queries import moment
+from otel_ml.console.web._formats import clock, decimal, feature, figure, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,10 +37,13 @@ class Alert(NamedTuple):
     model: str | None
 
 
-def alerts(models: Iterable[dict[str, Any]], services: Iterable[dict[str, Any]]) -> list[Alert]:
+def alerts(
+    models: Iterable[dict[str, Any]], services: Iterable[dict[str, Any]], late: Iterable[dict[str, Any]] = ()
+) -> list[Alert]:
     """Returns what needs attention; of equal kinds in the order of the models."""
     found = [alert for row in models for alert in _of_model(row)]
     found += [alert for row in services for alert in _of_service(row)]
+    found += [_of_late(row) for row in late]
     return sorted(found, key=lambda alert: alert.kind != BAD)
 
 
@@ -83,6 +87,12 @@ def _of_service(row: dict[str, Any]) -> Iterator[Alert]:
         text = f"{share(row['errors'] / row['requests'])} of requests fail"
         why = f"{figure(row['errors'])} of {figure(row['requests'])}"
         yield Alert(BAD, row["service"], text, why, "/", None)
+
+
+def _of_late(row: dict[str, Any]) -> Alert:
+    text = f"{_number(row['records'], 'record')} arrived from before this time"
+    why = f"the newest is of {clock(moment(row['newest_ns']))} UTC; is the clock of its sender right?"
+    return Alert(WARN, row["service"], text, why, "/requests", None)
 
 
 def _number(count: int, thing: str) -> str:

@@ -30,7 +30,7 @@ def overview(cursor: duckdb.DuckDBPyConnection, since_ns: int, until_ns: int | N
     for row in services:
         row["newest"] = moment(row.pop("newest_ns"))
     return {
-        "attention": [alert._asdict() for alert in alerts(models, services)],
+        "attention": [alert._asdict() for alert in alerts(models, services, _services.late_records(cursor, window))],
         "models": models,
         "services": services,
         "services_truncated": len(services) >= _services.SERVICES_LIMIT,

@@ -64,10 +64,17 @@ def test_points_without_a_time_are_not_taken_for_one(console):
 
 @pytest.mark.parametrize(
     ("text", "level"),
-    [("ERROR", "error"), (" Warning ", "warn"), ("Critical", "fatal"), ("information", "info"), ("dbg", "debug")],
+    [
+        ("ERROR", "error"),
+        (" Warning ", "warn"),
+        ("Critical", "fatal"),
+        ("information", "info"),
+        ("dbg", "debug"),
+        ("E", "error"),
+    ],
 )
 def test_a_level_that_only_has_a_name_has_its_number(console, text, level):
-    """The level of a record without a severity number is what its text says (hyperdxio/hyperdx#155)."""
+    """The level of a record without a number is what its text says (grafana/docker-otel-lgtm#578)."""
     made = record("of a name", severity=0)
     made.severity_text = text
     console.feed(logs(made, service="names"))

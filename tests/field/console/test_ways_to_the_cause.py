@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 import pytest
-from console_feed import NOW, SPAN, TRACE, logs, metrics, pairs, record
+from console_feed import NOW, SPAN, TRACE, logs, metrics, pairs, record, span, traces
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar, Histogram, HistogramDataPoint, Metric
 
@@ -71,3 +71,31 @@ def test_exemplars_lead_to_their_traces(console):
     assert f'/traces/{TRACE}?span={SPAN}#s-{SPAN}"><code>{TRACE[:8]}' in shown
     assert "250 ms" in shown
     assert "Exemplars" not in console.send("/metrics?name=nothing").body.decode()
+
+
+def test_a_trace_says_that_clocks_differ(console):
+    """Times stay as they were sent, and a span that begins before its caller is explained (grafana/grafana#93060)."""
+    of = {"trace": "a8" * 16, "start": NOW}
+    caller = span("call", own="a1" * 8, **of)
+    beside = span("same clock", own="a2" * 8, parent="a1" * 8, **of)
+    early = span("early", own="a3" * 8, parent="a1" * 8, **of | {"start": NOW - 90 * SECOND})
+    console.feed(traces(caller, service="caller"), traces(beside, service="beside"), traces(early, service="early"))
+    shown = console.send("/traces/" + "a8" * 16).body.decode()
+    assert "Spans of early begin 90 s before those that called them: the clocks of the two differ." in shown
+    assert shown.count("begin 90 s before") == shown.count("those that called them") == 1
+
+
+def test_records_that_no_page_shows_are_named(console):
+    """Records of a clock that is behind arrive, are in no range, and are on the overview (jaegertracing/jaeger#2286)."""
+    old, long = NOW - 7200 * SECOND, span("long", own="a5" * 8, start=NOW - 7200 * SECOND, seconds=7199.0)
+    endless = span("never ends", own="a4" * 8)
+    endless.end_time_unix_nano = 0
+    console.feed(
+        traces(span("old", own="a6" * 8, start=old), service="vm"),
+        logs(record("old", at=old), service="vm"),
+        traces(long, endless, service="batch-job"),
+    )
+    shown = console.send("/").body.decode()
+    assert "2 records arrived from before this time" in shown
+    assert shown.count("is the clock of its sender right?") == 1
+    assert "from before this time" not in console.send("/?range=3d").body.decode()

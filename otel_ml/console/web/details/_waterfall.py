@@ -18,6 +18,8 @@ _DETAIL: Final = 800
 _TICKS: Final = 5
 _PREDICT: Final = semconv.PREDICT_SPAN.partition("{")[0]
 _ERROR: Final = 2
+_SKEW_NS: Final = 1_000_000
+"""By how much a span may begin before its parent: clocks of one machine differ by less."""
 KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES: Final = ("unset", "ok", "error")
 
@@ -77,6 +79,18 @@ def waterfall(spans: list[dict[str, Any]]) -> list[Bar]:
             bars.append(_bar(span, depth, start, whole))
             waiting.extend((child, depth + 1) for child in reversed(children.get(span["span_id"], [])))
     return bars
+
+
+def skews(spans: list[dict[str, Any]]) -> dict[str, float]:
+    """By how many seconds spans of a service begin before those of another one that called them."""
+    known = {span["span_id"]: span for span in spans}
+    found: dict[str, float] = {}
+    for span in spans:
+        parent = known.get(span["parent_span_id"], span)
+        early, service = parent["start_ns"] - span["start_ns"], span["service_name"]
+        if early > _SKEW_NS and service and service != parent["service_name"]:
+            found[service] = max(early / 1e9, found.get(service, 0.0))
+    return found
 
 
 def part(spans: list[dict[str, Any]], chosen: str | None) -> Waterfall:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_ml.console.storage._metric_points import Span
+from otel_ml.console.storage._services import late_records
 from otel_ml.console.web._attention import alerts
 from otel_ml.console.web._overview_rows import model_rows, service_rows
 from otel_ml.console.web.pages._predictions import address
@@ -29,7 +30,8 @@ def routes(frame: Frame) -> list[BaseRoute]:
         span = Span(None, view.window.since_ns, None if view.is_live else view.window.until_ns)
         models = await frame.reader.read(model_rows, view.window, span)
         services = await frame.reader.read(service_rows, view.window)
-        found = alerts(models, services)
+        late = await frame.reader.read(late_records, view.window)
+        found = alerts(models, services, late)
         places = {alert.subject: place for place, alert in reversed([*enumerate(found)])}
         return await frame.render(
             request, "overview.html", view, title="Overview", alerts=found, address=address(request), shown=_SHOWN,

@@ -63,6 +63,7 @@ def trace_parts(trace: dict[str, Any] | None, logs: list[dict[str, Any]], chosen
     found = _exceptions.exceptions(spans, logs)
     return {
         "waterfall": _waterfall.part(spans, chosen) if spans else None,
+        "skews": _waterfall.skews(spans),
         "is_truncated": bool(trace and trace["truncated"]),
         "exceptions": found[: _exceptions.SHOWN],
         "exceptions_hidden": max(0, len(found) - _exceptions.SHOWN),
