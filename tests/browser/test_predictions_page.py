@@ -55,7 +55,7 @@ def test_from_all_predictions_to_the_wrong_one(visit):
     page.click("nav.kinds >> text=Wrong")
     expect(page.locator("nav.kinds [aria-current]")).to_have_text("Wrong")
     assert links(page) == ["b-1.1", "p-007"]
-    expect(page.locator("tbody tr").first).to_contain_text("row 1 of 2")
+    expect(page.locator("tbody tr").first).to_contain_text("row 1, batch of 2")
     page.keyboard.press("j")
     page.keyboard.press("j")
     page.keyboard.press("Enter")

@@ -164,7 +164,7 @@ def test_the_page_lists_rows(filled):
     """A row on the page leads to its own page and says which row of how many it is."""
     page = filled.send("/predictions?truth=wrong&label=0&class=1").body.decode()
     assert 'href="/predictions/own?' in page
-    assert "row 1 of 3" in page
+    assert "row 1, batch of 3" in page
     assert 'href="/predictions/b?' not in page
 
 

@@ -152,6 +152,14 @@ def test_a_rare_prediction_is_found_on_a_later_page(console, monkeypatch):
     assert ids(console, "truth=unlabelled&limit=7") == [row for row in ids(console) if row not in {"p-3", "p-77"}]
 
 
+def test_the_rows_of_batches_count_in_what_a_page_looks_at(console, monkeypatch):
+    """A page of batches looks at as many rows as one of single predictions, and the pages after it at all others."""
+    monkeypatch.setattr("otel_ml.console.storage.lists._prediction_list._SLICES", (10, 20))
+    console.feed(logs(*(batch(f"b-{index}", 6, at=NOW + index) for index in range(9))))
+    assert console.get("/api/predictions?class=9")["next"].startswith(f"{NOW + 3 - 1}.")
+    assert ids(console, "class=0") == [f"b-{index}" for index in range(8, -1, -1)]
+
+
 def test_a_batch_says_how_many_of_its_rows_are_labelled_and_wrong(filled):
     """A batch in the list counts its labelled rows and the wrong ones among them."""
     rows = {row["id"]: row["row_labels"] for row in filled.get("/api/predictions")["predictions"]}

@@ -63,9 +63,12 @@ def contains(column: str) -> str:
     return f"contains(lower({column}), lower(?))"
 
 
-def slice_end(cursor: duckdb.DuckDBPyConnection, table: str, conditions: Conditions, size: int) -> int | None:
-    """The place of the oldest of the next `size` rows; None if there are no more than these."""
-    places = f"select place_ns from {table} where {conditions.where} order by place_ns desc limit ?"
-    query = f"select min(place_ns) as oldest, count(*) as rows from ({places})"
-    found = fetch(cursor, query, [*conditions.values, size])[0]
-    return found["oldest"] if found["rows"] == size else None
+def slice_end(
+    cursor: duckdb.DuckDBPyConnection, table: str, conditions: Conditions, size: int, weight: str = "1"
+) -> int | None:
+    """The place of the oldest of the next rows whose weights together are `size`; None if all of them weigh less."""
+    places = f"select place_ns, {weight} as weight from {table} where {conditions.where} order by place_ns desc limit ?"
+    running = "sum(weight) over (order by place_ns desc rows unbounded preceding)"
+    sums = f"select place_ns, {running} as weights from ({places})"
+    query = f"select max(place_ns) as oldest from ({sums}) where weights >= ?"
+    return fetch(cursor, query, [*conditions.values, size, size])[0]["oldest"]

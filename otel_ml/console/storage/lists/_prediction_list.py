@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 ROWS_ANSWERED: Final = 20
 """Rows of one batch in an answer."""
 _SLICES: Final = (10_000, 40_000)
-"""Events in which a page looks for a rare one, first and then; the next page looks further."""
+"""Predictions in which a page looks for a rare one, first and then; the next page looks further."""
+_WEIGHT: Final = "greatest(least(coalesce(batch_size, 1), 100), 1)"
+"""The rows that an event has."""
 _TRUTH: Final = (
     "truth as (select page.key, arg_max(label, labels.time_ns) as label, "
     "arg_max(correct, labels.time_ns) as correct, max(labels.time_ns) as labelled_ns from page join labels "
@@ -54,7 +56,7 @@ def page(cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter) -> tuple[l
     found: list[dict[str, Any]] = []
     following: Place | None = None
     for size in _SLICES if wanted.is_about_rows else (None,):
-        oldest = None if size is None else slice_end(cursor, "predictions", wanted.events(), size)
+        oldest = None if size is None else slice_end(cursor, "predictions", wanted.events(), size, _WEIGHT)
         found += _read(cursor, wanted, oldest, wanted.limit + 1 - len(found))
         following = None if oldest is None else Place.below(oldest)
         if len(found) > wanted.limit or oldest is None:
