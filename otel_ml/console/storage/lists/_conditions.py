@@ -71,4 +71,5 @@ def slice_end(
     running = "sum(weight) over (order by place_ns desc rows unbounded preceding)"
     sums = f"select place_ns, {running} as weights from ({places})"
     query = f"select max(place_ns) as oldest from ({sums}) where weights >= ?"
-    return fetch(cursor, query, [*conditions.values, size, size])[0]["oldest"]
+    oldest: int | None = fetch(cursor, query, [*conditions.values, size, size])[0]["oldest"]
+    return oldest
