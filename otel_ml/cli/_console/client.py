@@ -48,6 +48,7 @@ class ConsoleClient:
         if urlsplit(address).scheme not in {"http", "https"}:
             raise CommandError(f"{flag} takes an address such as http://127.0.0.1:4318, not {address!r}")
         self.address = address.rstrip("/")
+        self._flag = flag
         token = _token(token_file)
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
         # a proxy reaches other hosts only
@@ -72,7 +73,9 @@ class ConsoleClient:
             raise self.stranger() from error
         except (OSError, ValueError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise CommandError(f"no console answers at {self.address}: {reason}") from error
+            what = getattr(reason, "strerror", None) or reason
+            remedy = f"start `otel-ml console`, or give its address with {self._flag}"
+            raise CommandError(f"no console answers at {self.address}: {what}; {remedy}") from error
 
     def json(self, path: str, query: Query = ()) -> dict[str, Any]:
         """Returns an answer of the API."""

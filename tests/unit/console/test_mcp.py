@@ -336,7 +336,8 @@ def asked(console):
 def test_a_console_that_is_away(console):
     """The tools stay, and each says what is wrong: a client starts its servers long before the console."""
     said = asked(ConsoleClient("http://127.0.0.1:1", "--console"))
-    assert said.startswith("no console answers at http://127.0.0.1:1: ")
+    remedy = "start `otel-ml console`, or give its address with --console"
+    assert said == f"no console answers at http://127.0.0.1:1: Connection refused; {remedy}"
     assert asked(ConsoleClient(f"{console.address}/static", "--console")).endswith(" answers 404: Not Found")
 
 
