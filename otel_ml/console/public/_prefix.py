@@ -37,11 +37,11 @@ class Prefix:
                 "path": _without(path, self._prefix, "/"),
                 "raw_path": _without(raw_path, self._prefix.encode("ascii"), b"/"),
             }
-            send = _Answer(send, self._prefix).send
+            send = _PrefixedAnswer(send, self._prefix).send
         await self._app(scope, receive, send)
 
 
-class _Answer:
+class _PrefixedAnswer:
     """One answer; a page is sent when all of it is known, since its length changes."""
 
     def __init__(self, send: Send, prefix: str) -> None:
