@@ -323,13 +323,13 @@ def test_values_of_services_stay_values(console, call):
     assert line["body"] == hostile.replace("\x1b", "\ufffd").replace("\u202e", "\ufffd")
 
 
-def asked(console):
+def asked(console, tool="needs_attention", **arguments):
     """What a server says that was given this console, without a process."""
     with start_blocking_portal() as portal:
         client = Client(build(console))
         with portal.wrap_async_context_manager(client):
             assert len(portal.call(client.list_tools).tools) == len(TOOLS)
-            result = portal.call(client.call_tool, "needs_attention", {})
+            result = portal.call(client.call_tool, tool, arguments)
             return result.content[0].text if result.is_error else json.loads(result.content[0].text)
 
 
@@ -342,7 +342,9 @@ def test_a_console_that_is_away(console):
 
 
 def test_a_console_with_a_token(tmp_path):
-    """The token opens it; without it, or with another, one line says what to give (chenrui333/homebrew-tap#1228)."""
+    """The token opens it; without it, or with another, one line says what to give (chenrui333/homebrew-tap#1228). What
+    is empty says why.
+    """
     token, wrong = tmp_path / "token", tmp_path / "wrong"
     token.write_text("a-token-of-32-letters-and-digits")
     wrong.write_text("another-token-of-32-letters-too")
@@ -351,7 +353,19 @@ def test_a_console_with_a_token(tmp_path):
         start = f"the console at {private.address}"
         assert asked(ConsoleClient(private.address, "--console")) == f"{start} needs its token: {remedy}"
         assert asked(ConsoleClient(private.address, "--console", wrong)) == f"{start} refuses the token: {remedy}"
-        assert asked(ConsoleClient(private.address, "--console", token))["attention"] == []
+        opened = ConsoleClient(private.address, "--console", token)
+        assert asked(opened) == {
+            "page": f"{private.address}/?range=24h",
+            "attention": [],
+            "note": "nothing needs attention in this time range",
+        }
+        for tool, arguments, note in (
+            ("list_models", {}, f"OTEL_EXPORTER_OTLP_ENDPOINT={private.address}"),
+            ("find_predictions", {"truth": "wrong"}, "nothing fits"),
+            ("feature_drift", {"model": "m"}, "the model has no profile="),
+            ("model_performance", {"model": "m"}, "no labels and no estimate"),
+        ):
+            assert note in asked(opened, tool, **arguments)["note"]
 
 
 def test_a_missing_extra_is_one_line(capsys, monkeypatch):
