@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ def serve(options: Options, ready: Callable[[str, str | None], None], tell: Call
         # gRPC would write lines of its own about a port in use
         with _bound(options.host, options.grpc_port, "--grpc-port (or off)"):
             pass
-    with _bound(options.host, options.port, "--host or --port") as listening:
+    with _bound(options.host, options.port, "--host or --port") as listening, _on_ipv6_too(listening) as others:
         store = Database.open(options)
         if store.moved_aside:
             tell(f"another version of otel-ml wrote {options.database}, which is now {store.moved_aside}")
@@ -64,7 +65,7 @@ def serve(options: Options, ready: Callable[[str, str | None], None], tell: Call
         try:
             grpc_address = None if grpc is None else grpc.start()
             config = configured(build(store, ingest, options), options)
-            _server(config, lambda: ready(_address(listening), grpc_address))(sockets=[listening])
+            _server(config, lambda: ready(_address(listening), grpc_address))(sockets=[listening, *others])
         finally:
             if grpc is not None:
                 grpc.stop()
@@ -134,12 +135,26 @@ def _bound(host: str, port: int, settings: str) -> Iterator[socket.socket]:
         raise ConsoleError(f"--host {host}: {error.strerror or error}") from error
     with listening:
         try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name == "posix":
+                # on Windows it would let a second console take the port of the first one
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
             listening.listen(256)
         except OSError as error:
             raise ConsoleError(f"{host}:{port}: {error.strerror or error}; choose another {settings}") from error
         yield listening
+
+
+@contextlib.contextmanager
+def _on_ipv6_too(listening: socket.socket) -> Iterator[list[socket.socket]]:
+    """The same port of ::1, where Node.js and Windows look for `localhost` first; none where it cannot be had."""
+    host, port = listening.getsockname()[:2]
+    other = None
+    if host == "127.0.0.1":
+        with contextlib.suppress(OSError):
+            other = socket.create_server(("::1", port), family=socket.AF_INET6, backlog=256)
+    with other or contextlib.nullcontext():
+        yield [] if other is None else [other]
 
 
 def _address(listening: socket.socket) -> str:

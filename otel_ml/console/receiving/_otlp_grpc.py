@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -49,8 +50,13 @@ class GrpcReceiver:
         token = self._options.token
         self._server = grpc.server(
             ThreadPoolExecutor(_WORKERS, "otel-ml-console-grpc"),
-            # without the second option two consoles would share the port, each with half of the requests
-            options=[("grpc.max_receive_message_length", self._options.max_request_bytes), ("grpc.so_reuseport", 0)],
+            options=[
+                ("grpc.max_receive_message_length", self._options.max_request_bytes),
+                # else two consoles would share the port, each with half of the requests
+                ("grpc.so_reuseport", 0),
+                # else a client is cut off that asks more often than every five minutes whether the connection stands
+                ("grpc.http2.max_ping_strikes", 0),
+            ],
             interceptors=[] if token is None else [TokenInterceptor(Token(token))],
         )
         for signal, service in _SERVICES.items():
@@ -61,6 +67,8 @@ class GrpcReceiver:
             bound = self._server.add_insecure_port(f"{name}:{port}")
         except RuntimeError as error:
             raise ConsoleError(f"{name}:{port}: {error}; choose another --grpc-port (or off)") from error
+        if host == "127.0.0.1" and _is_free("::1", bound):
+            self._server.add_insecure_port(f"[::1]:{bound}")
         self._server.start()
         return f"{name}:{bound}"
 
@@ -90,6 +98,15 @@ class GrpcReceiver:
         if not decoded.written.result():
             raise RefusalError(503, "the file cannot be written")
         return _otlp_http.accept(signal, _otlp_http.PROTOBUF, decoded)
+
+
+def _is_free(host: str, port: int) -> bool:
+    """Whether a port can be had; gRPC would write lines of its own about one that cannot."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 def _abort(context: Any, refusal: RefusalError) -> NoReturn:
