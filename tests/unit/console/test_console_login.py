@@ -156,6 +156,12 @@ def test_a_login_opens_pages_and_api_and_ends_with_the_logout(guarded):
     assert ask(guarded, "/", Cookie=cookie)[0] == 401
 
 
+def test_a_token_that_was_copied_with_a_line_end_is_the_token(guarded):
+    """White space around the token is none of it, and a form without an address leads to the overview."""
+    assert log_in(guarded, f" {TOKEN}\r\n")[0] == 303
+    assert 'name="next" value="/"' in ask(guarded, "/logout", "POST")[2]
+
+
 def test_a_cookie_writes_no_telemetry(guarded):
     """Another site can make a browser send its cookie, so senders need the token itself."""
     cookie = cookie_of(log_in(guarded)[1])
@@ -244,7 +250,7 @@ def test_a_login_ends_after_a_week_and_outlives_a_restart():
     assert not again.is_open(given)
 
 
-@pytest.mark.parametrize("body", ["", "token", "x" * 9000, "token=%ff", "a=1&" * 50, "\x00"])
+@pytest.mark.parametrize("body", ["", "token", f"token={TOKEN}&next={'x' * 9000}", "token=%ff", "a=1&" * 50, "\x00"])
 def test_a_form_that_is_none_is_a_wrong_token(body):
     """A body without fields, of 9 KB or of other characters is answered with the form."""
     with running(Options(token=TOKEN)) as console:
