@@ -77,12 +77,12 @@ def counts_over_time(
 
 
 def _add_point(counts: FeatureCounts, point: Point) -> None:
-    default = {semconv.FEATURE_NAME: semconv.LABEL_FEATURE} if point.name == semconv.EVAL_LABEL_BIN.name else {}
-    attributes = {**default, **point.attributes}
-    if semconv.FEATURE_NAME in attributes:
-        model = tuple(str(attributes.get(key, "")) for key in _IDENTITY)
-        column = ModelColumn(model, str(attributes[semconv.FEATURE_NAME]))
-        _add(counts, point.name, attributes, column, point.value)
+    attributes = point.attributes
+    default = semconv.LABEL_FEATURE if point.name == semconv.EVAL_LABEL_BIN.name else None
+    feature = attributes.get(semconv.FEATURE_NAME, default)
+    if feature is not None:
+        model = tuple([str(attributes.get(key, "")) for key in _IDENTITY])
+        _add(counts, point.name, attributes, ModelColumn(model, str(feature)), point.value)
 
 
 def _add(counts: FeatureCounts, name: str, attributes: Mapping[str, Any], column: ModelColumn, value: float) -> None:

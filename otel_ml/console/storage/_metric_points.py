@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - names of tables and columns are ours, everything from outside is a parameter
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -125,9 +126,15 @@ def latest(cursor: duckdb.DuckDBPyConnection, names: Sequence[str], span: Span) 
 
 
 def _plain(rows: list[dict[str, Any]]) -> list[Point]:
-    parsed = {text: parse(text) for text in {row["attributes"] for row in rows}}
+    found = ((row, _attributes(row["attributes"])) for row in rows if row["value"] is not None)
     return [
-        Point(row["name"], parsed[row["attributes"]], row["value"], row["period"])
-        for row in rows
-        if isinstance(parsed[row["attributes"]], dict) and row["value"] is not None
+        Point(row["name"], attributes, row["value"], row["period"])
+        for row, attributes in found
+        if isinstance(attributes, dict)
     ]
+
+
+@functools.lru_cache(maxsize=20_000)
+def _attributes(text: str) -> Any:
+    """Returns the attributes of a series, which every page reads again; nobody changes them."""
+    return parse(text)

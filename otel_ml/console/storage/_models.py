@@ -50,6 +50,11 @@ def busiest(cursor: duckdb.DuckDBPyConnection) -> str | None:
     return found[0]["model"] if found else next(iter(names(cursor)), None)
 
 
+def has_prediction(cursor: duckdb.DuckDBPyConnection, prediction_id: str) -> bool:
+    """Returns whether there is an event with this very id."""
+    return bool(fetch(cursor, "select 1 from predictions where prediction_id = ? limit 1", [prediction_id]))
+
+
 def predictions_of_trace(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> list[str]:
     """Returns the ids of the first two predictions in a trace."""
     found = fetch(

@@ -149,6 +149,8 @@ def _trace_id(given: str) -> str | None:
 
 
 LIMIT = whole("limit", "rows of a page", 1, LIMIT_MAX, default=100)
+PAGE_LIMIT = whole("limit", "rows of a page", 1, LIMIT_MAX, default=80)
+"""Of a page, which stays below 100 KiB of HTML with names of usual length."""
 AFTER = Parameter(
     "after", "`next` of the page before", _place, "what `next` of the page before says", {"type": "string"}
 )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _OF_BAR: Final = frozenset({"model", "since", "until"})
 _FILTER: Final = tuple(one for one in LOG_FILTER if one.name not in _OF_BAR)
 _RECORD: Final = _parameters.text("record", "key of the record that is shown in full")
-_PARAMETERS: Final = (*_FILTER, _RECORD, _parameters.LIMIT, _parameters.AFTER)
+_PARAMETERS: Final = (*_FILTER, _RECORD, _parameters.PAGE_LIMIT, _parameters.AFTER)
 _LEVELS: Final[dict[str, dict[str, str]]] = {
     "All levels": {},
     "Info": {"level": "info"},

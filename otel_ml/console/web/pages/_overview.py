@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from otel_ml.console.storage._metric_points import Span
@@ -28,9 +29,10 @@ def routes(frame: Frame) -> list[BaseRoute]:
     async def overview(request: Request) -> Response:
         view = (await frame.view(request)).of(None)
         span = Span(None, view.window.since_ns, None if view.is_live else view.window.until_ns)
-        models = await frame.reader.read(model_rows, view.window, span)
-        services = await frame.reader.read(service_rows, view.window)
-        late = await frame.reader.read(late_records, view.window)
+        read = frame.reader.read
+        models, services, late = await asyncio.gather(
+            read(model_rows, view.window, span), read(service_rows, view.window), read(late_records, view.window)
+        )
         found = alerts(models, services, late)
         places = {alert.subject: place for place, alert in reversed([*enumerate(found)])}
         return await frame.render(

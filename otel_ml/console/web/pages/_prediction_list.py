@@ -49,7 +49,7 @@ _COLUMN: Final = _parameters.choice(
 )
 _OF_BAR: Final = frozenset({"model", "since", "until"})
 _FILTER: Final = tuple(one for one in PREDICTION_FILTER if one.name not in _OF_BAR)
-_PARAMETERS: Final = (*_FILTER, _COLUMN, _parameters.LIMIT, _parameters.AFTER)
+_PARAMETERS: Final = (*_FILTER, _COLUMN, _parameters.PAGE_LIMIT, _parameters.AFTER)
 _KINDS: Final[dict[str, dict[str, str]]] = {
     "All": {},
     "Failed": {"failed": "true"},

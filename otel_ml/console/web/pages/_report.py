@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from otel_ml.console.storage._metric_points import Span
     from otel_ml.console.web._frame import Frame
 
-_FEATURES: Final = 200
-"""Features whose bins are drawn."""
+_DRAWN: Final = 30
+_DRAWN_IN_FILE: Final = 200
+"""Features whose bins are drawn, the most severe verdict first; a file may be larger than a page."""
 _STYLE_DIGEST: Final = base64.b64encode(hashlib.sha256(STYLE.encode("utf-8")).digest()).decode("ascii")
 _HEADERS: Final = {
     "content-security-policy": (
@@ -43,9 +44,10 @@ def routes(frame: Frame) -> list[BaseRoute]:
         if view.model is None:
             return frame.message(404, "There is no model to report on yet. Send telemetry of one first.")
         window = view.window
-        features, found = await frame.reader.read(_read, view.span)
+        is_file = bool(request.query_params.get("save"))
+        features, found = await frame.reader.read(_read, view.span, _DRAWN_IN_FILE if is_file else _DRAWN)
         content = report_content(view.model, moment(window.since_ns), moment(window.until_ns), features, found)
-        if request.query_params.get("save"):
+        if is_file:
             name = re.sub(r"[^A-Za-z0-9._-]+", "-", view.model)[:80]
             attached = {"content-disposition": f'attachment; filename="report-{name}.html"'}
             return HTMLResponse(page(content), headers=_HEADERS | attached)
@@ -55,5 +57,5 @@ def routes(frame: Frame) -> list[BaseRoute]:
     return [frame.route("/report", report)]
 
 
-def _read(cursor: Any, span: Span) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    return _feature_verdicts.features_with_bins(cursor, span, (), _FEATURES), performance(cursor, span)
+def _read(cursor: Any, span: Span, drawn: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    return _feature_verdicts.features_with_bins(cursor, span, (), drawn), performance(cursor, span)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _OF_BAR: Final = frozenset({"model", "since", "until"})
 _FILTER: Final = tuple(one for one in REQUEST_FILTER if one.name not in _OF_BAR)
-_PARAMETERS: Final = (*_FILTER, _parameters.LIMIT, _parameters.AFTER)
+_PARAMETERS: Final = (*_FILTER, _parameters.PAGE_LIMIT, _parameters.AFTER)
 _KINDS: Final[dict[str, dict[str, str]]] = {
     "All": {},
     "Failed": {"failed": "true"},

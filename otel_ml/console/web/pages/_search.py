@@ -13,6 +13,8 @@ from otel_ml.console.web import _query_parameters
 from otel_ml.console.web._formats import path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
@@ -50,10 +52,7 @@ def _find(cursor: Any, wanted: str) -> str | None:
         return f"/model?model={path(wanted)}"
     lower = wanted.lower()
     spellings = dict.fromkeys((wanted, lower))
-    for each in spellings:
-        if _prediction_detail.prediction(cursor, each):
-            return f"/predictions/{path(each)}"
-    found = _find_trace(cursor, lower)
+    found = _find_record(cursor, lower, spellings)
     if found is not None or len(wanted) < _PREFIX:
         return found
     for each in spellings:
@@ -61,6 +60,18 @@ def _find(cursor: Any, wanted: str) -> str | None:
         if ids:
             return f"/predictions/{path(ids[0])}" if len(ids) == 1 else f"/predictions?range=3d&id={path(each)}"
     return None
+
+
+def _find_record(cursor: Any, wanted: str, spellings: Iterable[str]) -> str | None:
+    for each in spellings:
+        if _models.has_prediction(cursor, each):
+            return f"/predictions/{path(each)}"
+    found = _find_trace(cursor, wanted)
+    if found is not None:
+        return found
+    # a row of a batch is looked for in the text of all events, which takes longest
+    known = (each for each in spellings if _prediction_detail.prediction(cursor, each))
+    return next((f"/predictions/{path(each)}" for each in known), None)
 
 
 def _find_trace(cursor: Any, wanted: str) -> str | None:
