@@ -1,4 +1,4 @@
-"""The console at a million predictions: each page, then ingest while a page is read, then SIGKILL.
+"""The console at a million predictions: each page, then ingest while pages are open, SIGKILL, and retention.
 
 Senders in processes of their own export requests of 500 spans, and of 500 prediction events, and wait for each answer.
 """
@@ -14,37 +14,19 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.parse
-import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
-from console_data import fill
+import console_data
+import console_pages
+import console_wide
 
-_PAGES = (
-    "/",
-    "/?range=3d",
-    "/model?model=fraud_detector&range=24h",
-    "/data?model=fraud_detector&range=24h",
-    "/data?model=fraud_detector&range=24h&feature=amount",
-    "/performance?model=fraud_detector&range=24h",
-    "/predictions?range=24h",
-    "/predictions?range=24h&truth=wrong",
-    "/predictions?range=24h&truth=unlabelled&model=churn",
-    "/predictions?range=24h&feature=age>=77&feature=country=FR",
-    "/predictions?range=24h&feature=age>100",
-    "/predictions?range=24h&class=1&min_score=0.999",
-    "/predictions?range=24h&id=fraud_detector-12345",
-    "/predictions/fraud_detector-{middle}0",
-    "/predictions/batch_scorer-{middle}9.3",
-    "/api/requests?predicted=false",
-    "/api/requests?status_code=422",
-    "/api/logs?text=nothing",
-    "/api/metrics",
-    "/api/series?name=ml.prediction.duration",
-    "/api/resources",
-    "/api/senders",
-    "/api/summary",
-)
+_OPEN = ("/", "/predictions", "/model?model=fraud_detector")
+"""Pages that browsers have open while records arrive."""
+_UPDATE = 5.0
+"""Seconds after which a page updates itself."""
+_SPANS = 2.07
+"""Spans of the file for each prediction."""
 _SENDER = """
 import json, sys, time, urllib.request
 sys.path.insert(0, sys.argv[1])
@@ -58,44 +40,43 @@ def message(turn):
     return logs(*(prediction(f"{name}-{turn}-{row}", features=features, trace=trace(row), at=time.time_ns()) for row in range(500)))
 bodies = [message(turn).SerializeToString() for turn in range(int(sys.argv[6]))]
 print("ready", flush=True); sys.stdin.readline()
-end, answered = time.monotonic() + seconds, 0
+end, answered, longest = time.monotonic() + seconds, 0, 0.0
 for body in bodies:
+    began = time.monotonic()
     request = urllib.request.Request(f"{address}/v1/{kind}", body, {"content-type": "application/x-protobuf"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         answered += 500
+    longest = max(longest, time.monotonic() - began)
     if time.monotonic() > end:
         break
-print(json.dumps({"answered": answered, "seconds": time.monotonic() - end + seconds}))
+print(json.dumps({"answered": answered, "longest": longest, "seconds": time.monotonic() - end + seconds}))
 """
 
 
-def console(database: str) -> tuple[subprocess.Popen[str], str]:
+def console(database: str, max_rows: int = 5_000_000) -> tuple[subprocess.Popen[str], str]:
     command = [sys.executable, "-m", "otel_ml", "console", "--json", "--port", "0", "--database", database]
-    process = subprocess.Popen([*command, "--max-rows", "5000000"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command, "--max-rows", str(max_rows)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, json.loads(process.stdout.readline())["address"]
 
 
-def get(address: str, path: str) -> bytes:
-    with urllib.request.urlopen(address + urllib.parse.quote(path, safe="/?&=%"), timeout=120) as answer:
-        return answer.read()
-
-
-def pages(address: str, rounds: int, predictions: int) -> dict[str, tuple[float, float]]:
-    """Milliseconds, the best of some rounds, and KiB of each page."""
-    found = {}
-    for path in (each.replace("{middle}", str(predictions // 20)) for each in _PAGES):
-        times = []
-        for _ in range(rounds):
-            began = time.perf_counter()
-            size = len(get(address, path))
-            times.append(time.perf_counter() - began)
-        found[path] = (1000 * min(times), size / 1024)
-    return found
+def pages(folder: str, predictions: int) -> Iterator[tuple[str, dict[str, console_pages.Answer], float]]:
+    """Kind of the file, its pages, and the memory of its console."""
+    for name, module, paths in (
+        ("console", console_data, console_pages.standard(predictions)),
+        ("wide", console_wide, console_pages.wide(predictions)),
+    ):
+        module.fill(f"{folder}/{name}.duckdb", predictions)
+        process, address = console(f"{folder}/{name}.duckdb")
+        try:
+            yield name, console_pages.measure(address, paths), resident_mib(process)
+        finally:
+            process.terminate()
+            process.communicate()
 
 
 def ingest(address: str, seconds: float) -> dict[str, float]:
-    """Spans and events a second that were answered, while a page is read."""
+    """Spans and events a second that were answered, the longest wait for an answer, and pages in the meantime."""
     folder = str(Path(__file__).parents[1] / "unit" / "console")
     requests = str(int(seconds * 40))
     processes = {
@@ -109,25 +90,74 @@ def ingest(address: str, seconds: float) -> dict[str, float]:
         process.stdout.readline()
     is_over, read = threading.Event(), []
 
-    def reader() -> None:
-        while not is_over.wait(1.0):
+    def browser(path: str) -> None:
+        while True:
             began = time.perf_counter()
-            get(address, "/predictions")
+            console_pages.get(address, path)
             read.append(1000 * (time.perf_counter() - began))
+            if is_over.wait(_UPDATE):
+                break
 
-    thread = threading.Thread(target=reader)
-    thread.start()
+    threads = [threading.Thread(target=browser, args=(path,)) for path in _OPEN]
+    for thread in threads:
+        thread.start()
     for process in processes.values():
         process.stdin.write("\n")
         process.stdin.flush()
     results = {kind: json.loads(process.communicate()[0]) for kind, process in processes.items()}
     is_over.set()
-    thread.join()
+    for thread in threads:
+        thread.join()
     rates = {kind: result["answered"] / result["seconds"] for kind, result in results.items()}
     return rates | {
         "answered": sum(result["answered"] for result in results.values()),
+        "longest": max(result["longest"] for result in results.values()),
         "page": sorted(read)[len(read) // 2],
     }
+
+
+def stored(address: str) -> int:
+    """Rows of all tables."""
+    return sum(json.loads(console_pages.get(address, "/api/status"))["rows"].values())
+
+
+def killed(database: str, seconds: float) -> dict[str, float]:
+    """Ingest into a full file with three pages open, then SIGKILL, then a start."""
+    process, address = console(database)
+    try:
+        before = stored(address)
+        found = ingest(address, seconds)
+        peak = resident_mib(process)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    began = time.monotonic()
+    process, address = console(database)
+    started = time.monotonic() - began
+    kept = stored(address) - before
+    process.terminate()
+    process.communicate()
+    return {
+        "span_us": 1e6 / found["traces"],
+        "event_us": 1e6 / found["logs"],
+        "page_while_ingesting_ms": found["page"],
+        "lost": max(0, found["answered"] - kept),
+        "start_s": started,
+        "peak_mib": peak,
+    }
+
+
+def kept_small(database: str, predictions: int, seconds: float) -> dict[str, float]:
+    """Ingest into a file at its limit, so that the oldest spans are deleted in the meantime."""
+    process, address = console(database, int(predictions * _SPANS))
+    try:
+        found = ingest(address, seconds)
+        expired = json.loads(console_pages.get(address, "/api/status"))["expired"]["spans"]
+    finally:
+        process.terminate()
+        process.communicate()
+    assert expired, "retention deleted nothing"
+    return {"retention_span_us": 1e6 / found["traces"], "retention_wait_ms": 1000 * found["longest"]}
 
 
 def resident_mib(process: subprocess.Popen[str]) -> float:
@@ -140,33 +170,22 @@ def main() -> int:
     parser.add_argument("--predictions", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=20.0)
     given = parser.parse_args()
+    figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        database = f"{folder}/console.duckdb"
-        fill(database, given.predictions)
-        process, address = console(database)
-        try:
-            slow = pages(address, 5, given.predictions)
-            before = sum(json.loads(get(address, "/api/status"))["rows"].values())
-            found = ingest(address, given.seconds)
-            peak = resident_mib(process)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-        process, address = console(database)
-        kept = sum(json.loads(get(address, "/api/status"))["rows"].values()) - before
-        process.terminate()
-        process.communicate()
-    for path, (milliseconds, size) in slow.items():
-        print(f"{milliseconds:6.0f} ms {size:7.1f} KiB  {path}", file=sys.stderr)
-    figures = {
-        "page_ms": max(milliseconds for milliseconds, _ in slow.values()),
-        "html_kib": max(size for path, (_, size) in slow.items() if not path.startswith("/api/")),
-        "span_us": 1e6 / found["traces"],
-        "event_us": 1e6 / found["logs"],
-        "page_while_ingesting_ms": found["page"],
-        "lost": max(0, found["answered"] - kept),
-        "peak_mib": peak,
-    }
+        for name, found, peak in pages(folder, given.predictions):
+            for path, answer in found.items():
+                print(
+                    f"{name} {answer.best:6.0f} ms, first {answer.first:6.0f}, {answer.kib:7.1f} KiB  {path}",
+                    file=sys.stderr,
+                )
+            html = {path: answer for path, answer in found.items() if not path.startswith("/api/")}
+            figures |= {
+                f"{name}_page_ms": max(answer.best for answer in found.values()),
+                f"{name}_html_kib": max(answer.kib for answer in html.values()),
+                f"{name}_peak_mib": peak,
+            }
+        figures |= killed(f"{folder}/console.duckdb", given.seconds)
+        figures |= kept_small(f"{folder}/console.duckdb", given.predictions, given.seconds)
     print(json.dumps(figures))
     return 0
 

@@ -287,12 +287,20 @@ def _labels() -> list[Row]:
 def _console() -> list[Row]:
     """Rows of the console at a million predictions: 200 us are 5,000 records a second."""
     wanted: Sequence[tuple[str, str, str, float | None, float | None]] = (
-        ("slowest page", "ms", "page_ms", 300.0, 100.0),
-        ("largest HTML", "KiB", "html_kib", 100.0, None),
-        ("a span, with as many events at once and a page read", "us", "span_us", 200.0, 100.0),
-        ("an event, with as many spans at once and a page read", "us", "event_us", 200.0, 100.0),
+        ("slowest page", "ms", "console_page_ms", 300.0, 100.0),
+        ("largest HTML", "KiB", "console_html_kib", 100.0, None),
+        ("memory after all pages", "MiB", "console_peak_mib", None, None),
+        ("slowest page, 200 models, 500 features, 5,000 series", "ms", "wide_page_ms", 300.0, 100.0),
+        ("largest HTML of these", "KiB", "wide_html_kib", 100.0, None),
+        ("memory after all of these", "MiB", "wide_peak_mib", None, None),
+        ("a span, with as many events at once and three pages open", "us", "span_us", 200.0, 100.0),
+        ("an event, with as many spans at once and three pages open", "us", "event_us", 200.0, 100.0),
+        ("a page in the meantime", "ms", "page_while_ingesting_ms", None, None),
+        ("memory at most, with what DuckDB has in its own 1,000 MB", "MiB", "peak_mib", 1500.0, None),
         ("records answered and lost by SIGKILL", "", "lost", 0.0, None),
-        ("memory at most", "MiB", "peak_mib", None, None),
+        ("start after it", "s", "start_s", 5.0, 2.0),
+        ("a span at the limit of rows", "us", "retention_span_us", 200.0, 100.0),
+        ("longest wait of a sender while rows are deleted", "ms", "retention_wait_ms", 5000.0, 1000.0),
     )
     return [
         Row(
