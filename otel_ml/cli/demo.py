@@ -33,7 +33,7 @@ _OTHER_PACKAGES: Final = ("sklearn", "httpx")
 _STORED_SECONDS: Final = 20.0
 """Time for the last telemetry to reach the store."""
 _READY_SECONDS: Final = 90.0
-_DRIFT_SECONDS: Final = 20.0
+_DRIFT_SECONDS: Final = 40.0
 """Time until a column changes."""
 _DRIFT_LABEL_DELAY: Final = 10.0
 """Seconds until a label, so that predictions without one can be looked at."""

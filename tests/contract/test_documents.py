@@ -120,11 +120,15 @@ def test_the_readme_shows_how_to_run_the_tests() -> None:
     assert "`make test`" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_readme_has_no_image_by_a_relative_address() -> None:
-    """A package index shows the README too, and cannot resolve the address."""
-    images = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+def test_the_pictures_of_the_console_are_shown_and_small() -> None:
+    """Each picture that `make screenshots` takes has its place in the gallery; together they stay below 1.5 MiB."""
+    folder = ROOT / "examples" / "pictures"
+    shown = set(re.findall(r"\(([\w-]+\.webp)\)", (folder / "README.md").read_text(encoding="utf-8")))
+    sizes = {path.name: path.stat().st_size for path in folder.glob("*.webp")}
 
-    assert [address for address in images if not address.startswith("https://")] == []
+    assert shown == set(sizes)
+    assert max(sizes.values()) < 150 * 1024
+    assert sum(sizes.values()) < 1536 * 1024
 
 
 def test_the_readme_has_every_extra() -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ERROR_SHARE: Final = 0.01
 """The share of failed calls above which a model or service is listed; also that of the alert rules."""
 _NAMED: Final = 3
-_LARGER_IS_WORSE: Final = frozenset({"mae"})
+_LARGER_IS_WORSE: Final = frozenset({"mae", "rmse"})
 BAD, WARN = "bad", "warn"
 _FOUND: Final = {
     semconv.ABSENT: "no longer arrives",
@@ -64,7 +64,7 @@ def _of_model(row: dict[str, Any]) -> Iterator[Alert]:
 
 def _of_figures(name: str, realised: dict[str, Any] | None, estimate: dict[str, Any] | None) -> Iterator[Alert]:
     for kind, found, what in ((BAD, realised, ""), (WARN, estimate, "estimated ")):
-        if found and _is_worse(found):
+        if found and is_worse(found):
             text = f"{what}{found['figure'].replace('_', ' ')} is {decimal(found['value'])}"
             why = f"training {decimal(found['training'])}; beyond noise"
             yield Alert(kind, name, text, why, "/performance", name)
@@ -74,9 +74,9 @@ def _of_figures(name: str, realised: dict[str, Any] | None, estimate: dict[str, 
         yield Alert(WARN, name, text, why, "/performance", name)
 
 
-def _is_worse(found: dict[str, Any]) -> bool:
-    """Whether all of the interval is on the worse side of training."""
-    if found["training"] is None or not found["interval"]:
+def is_worse(found: dict[str, Any]) -> bool:
+    """Whether all of the interval is on the worse side of training; a bias has no worse side."""
+    if found["training"] is None or not found["interval"] or found["figure"] == "bias":
         return False
     low, high = found["interval"]
     return bool(low > found["training"] if found["figure"] in _LARGER_IS_WORSE else high < found["training"])

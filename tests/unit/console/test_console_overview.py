@@ -17,7 +17,7 @@ from otel_ml.console.storage import _counted, _traffic
 from otel_ml.console.storage._histograms import Histogram, histograms
 from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.storage._time_range import TimeRange
-from otel_ml.console.web._attention import alerts
+from otel_ml.console.web._attention import alerts, is_worse
 from otel_ml.console.web._query_parameters import BadParameterError
 from otel_ml.console.web._view import view
 
@@ -153,6 +153,7 @@ def test_only_what_is_beyond_noise_needs_attention():
     error = narrow | {"figure": "mae"}
     assert alerts([nothing | {"realised": error}], []) == []
     assert len(alerts([nothing | {"realised": error | {"training": 0.7}}], [])) == 1
+    assert not is_worse(narrow | {"figure": "bias"})
 
 
 def test_the_worst_comes_first():
