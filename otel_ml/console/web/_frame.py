@@ -108,8 +108,9 @@ class Frame:
         kept = [(name, text) for name, text in given if name not in (*NAMES, PLACE) and text]
         models = await self.reader.read(_models.names)
         return self._answer(
-            template, 200, view=shown, models=models, here=request.url.path, kept=kept, is_live=shown.is_live, **values
-        )
+            template, 200, view=shown, models=models, here=request.url.path, kept=kept, is_live=shown.is_live,
+            address=f"http://{request.headers.get('host', '127.0.0.1')}", **values,
+        )  # fmt: skip
 
     def message(self, status: int, text: str) -> Response:
         """Returns a page with one sentence."""

@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from otel_ml.console.storage._queries import moment
 from otel_ml.console.web._frame import PLACE
 from otel_ml.console.web._view import NAMES, PageView
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+    from otel_ml.console.storage.lists._conditions import Place
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,18 @@ class ListAddress:
                 said = text if name == "feature" else f"{name.replace('_', ' ')} {text}"
                 found.append((said, rest.link({})))
         return found
+
+    def pages(self, after: Place | None, following: Place | None, is_short: bool = False) -> dict[str, str | None]:
+        """Returns what a template needs to lead to the pages before and after this one.
+
+        Args:
+            after: The place in the address, after which this page begins.
+            following: That of the page that follows.
+            is_short: Whether this page looked at all it may look at and found fewer rows than it can show.
+        """
+        closed = {"record"}
+        return {
+            "older": None if following is None else self.link({PLACE: str(following)}, closed),
+            "newest": None if after is None else self.link({}, closed),
+            "looked_back_to": moment(following.place_ns) if following is not None and is_short else None,
+        }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from otel_ml.console.storage._metric_points import Span
@@ -56,6 +56,12 @@ class PageView:
     def span(self) -> Span:
         """The metric points that a page is about; without a model nothing has arrived, and none is read."""
         return Span(self.model or "", self.window.since_ns, None if self.is_live else self.window.until_ns)
+
+    @property
+    def filter(self) -> dict[str, Any]:
+        """What lists are narrowed to by the bar: model and time, without an end while the range is live."""
+        until_ns = None if self.is_live else self.window.until_ns
+        return {"model": self.model, "since_ns": self.window.since_ns, "until_ns": until_ns}
 
     def of(self, model: str | None) -> PageView:
         """Returns the view of another model."""

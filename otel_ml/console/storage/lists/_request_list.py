@@ -59,6 +59,12 @@ class RequestFilter:
 
 def requests(cursor: duckdb.DuckDBPyConnection, wanted: RequestFilter) -> dict[str, Any]:
     """One page of requests; `next` is the place of the next page, None on the last one."""
+    rows, following = page(cursor, wanted)
+    return {"requests": rows, "next": None if following is None else str(following)}
+
+
+def page(cursor: duckdb.DuckDBPyConnection, wanted: RequestFilter) -> tuple[list[dict[str, Any]], Place | None]:
+    """The rows of one page, and the place of the next page."""
     conditions = wanted.conditions()
     oldest = None if wanted.predicted is None else slice_end(cursor, "spans", conditions, _SLICE)
     conditions.add("place_ns >= ?", oldest)
@@ -67,8 +73,7 @@ def requests(cursor: duckdb.DuckDBPyConnection, wanted: RequestFilter) -> dict[s
     if len(found) > wanted.limit:
         last = found[wanted.limit - 1]
         following = Place(last["place_ns"], last["span_id"])
-    rows = [_answer(row) for row in found[: wanted.limit]]
-    return {"requests": rows, "next": None if following is None else str(following)}
+    return [_answer(row) for row in found[: wanted.limit]], following
 
 
 def services(cursor: duckdb.DuckDBPyConnection, wanted: RequestFilter) -> list[str]:

@@ -8,7 +8,6 @@ from otel_ml.console._options import MEMORY
 from otel_ml.console.storage import _health, _senders
 from otel_ml.console.web.charts._model_charts import Table
 from otel_ml.console.web.charts._model_charts import step_keys as keys
-from otel_ml.console.web.pages._predictions import address
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -46,7 +45,6 @@ def routes(frame: Frame, ingest: IngestQueue, options: Options) -> list[BaseRout
             storage=await frame.reader.read(_health.storage),
             options=options,
             in_memory=options.database == MEMORY,
-            address=address(request),
         )
 
     return [frame.route("/health", health)]

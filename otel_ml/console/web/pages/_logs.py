@@ -63,11 +63,9 @@ async def _show(frame: Frame, request: Request) -> Response:
     given = _parameters.read(QueryParams(address.own), _PARAMETERS)
     key, after, limit = given.pop("record"), given.pop("after"), given.pop("limit")
     given["kind"] = given["kind"] or "line"
-    given |= {"model": view.model, "since_ns": view.window.since_ns}
-    given["until_ns"] = None if view.is_live else view.window.until_ns
+    given |= view.filter
     rows, following = await frame.reader.read(_log_list.page, LogFilter(limit=limit, after=after, **given))
     steps = await frame.reader.read(_log_list.volume, LogFilter(**given), view.window)
-    bar = {name: given[name] for name in ("kind", "model", "since_ns", "until_ns")}
     return await frame.render(
         request,
         "logs.html",
@@ -77,16 +75,14 @@ async def _show(frame: Frame, request: Request) -> Response:
         record=await frame.reader.read(_log_list.record, key) if key else None,
         level=level,
         volume=step_table(steps, view.window, lambda row: [row["others"], row["warnings"], row["errors"]], 3),
-        choices={"service": await frame.reader.read(_log_list.services, LogFilter(**bar))},
+        choices={"service": await frame.reader.read(_log_list.services, LogFilter(kind=given["kind"], **view.filter))},
         kinds=KINDS,
         kind=given["kind"],
         filter=dict(address.own),
         active=address.active({"text", "service", "trace_id", "prediction_id"}),
         levels=address.kinds(_LEVELS),
         closed=address.link({}, ("record",)),
-        older=None if following is None else address.link({PLACE: str(following)}, ("record",)),
-        newest=address.link({}, ("record",)) if after else None,
-        address=f"http://{request.headers.get('host', '127.0.0.1')}",
+        **address.pages(after, following),
     )
 
 

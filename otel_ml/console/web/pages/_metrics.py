@@ -50,7 +50,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
             name=given["name"], service=given["service"], model=view.model, labels=given["labels"],
             since_ns=view.window.since_ns, until_ns=view.window.until_ns,
         )  # fmt: skip
-        common = {"filter": dict(address.own), "address": f"http://{request.headers.get('host', '127.0.0.1')}"}
+        common = {"filter": dict(address.own)}
         if given["name"] is None:
             found = await frame.reader.read(_metric_names.names, wanted, given["text"])
             return await frame.render(request, "metrics.html", view, title="Metrics", kind=kind, rows=found, **common)

@@ -9,7 +9,6 @@ from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.storage._services import late_records
 from otel_ml.console.web._attention import alerts
 from otel_ml.console.web._overview_rows import model_rows, service_rows
-from otel_ml.console.web.pages._predictions import address
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -36,7 +35,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
         found = alerts(models, services, late)
         places = {alert.subject: place for place, alert in reversed([*enumerate(found)])}
         return await frame.render(
-            request, "overview.html", view, title="Overview", alerts=found, address=address(request), shown=_SHOWN,
+            request, "overview.html", view, title="Overview", alerts=found, shown=_SHOWN,
             rows=sorted(models, key=lambda row: places.get(row["model"], len(found))), services=services,
         )  # fmt: skip
 

@@ -14,7 +14,6 @@ from otel_ml.console.storage.lists._feature_condition import quoted
 from otel_ml.console.storage.lists._prediction_filter import PredictionFilter
 from otel_ml.console.storage.lists._segment_filter import segments
 from otel_ml.console.web import _parameters
-from otel_ml.console.web._frame import PLACE
 from otel_ml.console.web._list_address import ListAddress
 from otel_ml.console.web._operations import PREDICTION_FILTER
 
@@ -72,15 +71,8 @@ async def show(frame: Frame, request: Request) -> Response:
     chosen = given.pop("columns")
     standard = [name for name in _DEFAULT if name != "model" or not view.model]
     columns = standard if _STANDARD in chosen else chosen or _kept(request) or standard
-    bar: dict[str, Any] = {"model": view.model, "since_ns": view.window.since_ns}
-    bar["until_ns"] = None if view.is_live else view.window.until_ns
-    wanted = PredictionFilter(**bar, **given)
+    wanted = PredictionFilter(**view.filter, **given)
     rows, following = await frame.reader.read(_listed, wanted, "features" in columns)
-    bare = PredictionFilter(**bar)
-    of_columns = {
-        column: {f"{quoted(column)}={value}": value for value in values}
-        for column, values in (await frame.reader.read(segments, bare)).items()
-    }
     response = await frame.render(
         request,
         "predictions.html",
@@ -89,19 +81,14 @@ async def show(frame: Frame, request: Request) -> Response:
         rows=rows,
         columns=[name for name in COLUMNS if name in columns],
         all_columns=COLUMNS,
-        choices=await frame.reader.read(_prediction_choices.choices, bare),
-        segments=of_columns,
-        is_known_segment=dict(own).get("segment", "") in {"", *(name for each in of_columns.values() for name in each)},
+        **await frame.reader.read(_offered, PredictionFilter(**view.filter), dict(own).get("segment", "")),
         filter=dict(own),
         features=[text for name, text in own if name == "feature"],
         active=address.active({one.name for one in _FILTER} - {"truth", "failed"}),
         kinds=address.kinds(_KINDS),
-        older=None if following is None else address.link({PLACE: str(following)}),
-        newest=address.link({}) if wanted.after else None,
-        looked_back_to=moment(following.place_ns) if following and len(rows) < wanted.limit else None,
+        **address.pages(wanted.after, following, len(rows) < wanted.limit),
         files={text: _file(view, own, kind) for kind, text in _FILES.items()},
         standard_columns=None if set(columns) == set(standard) else address.link({"column": _STANDARD}),
-        address=f"http://{request.headers.get('host', '127.0.0.1')}",
     )
     if _STANDARD in chosen:
         response.delete_cookie(_COOKIE, path="/predictions")
@@ -113,6 +100,19 @@ async def show(frame: Frame, request: Request) -> Response:
 def _kept(request: Request) -> list[str]:
     """Returns the columns that were chosen last in this browser."""
     return [name for name in request.cookies.get(_COOKIE, "").split(".") if name in COLUMNS]
+
+
+def _offered(cursor: Any, bare: PredictionFilter, segment: str) -> dict[str, Any]:
+    """What the fields of the form offer."""
+    of_columns = {
+        column: {f"{quoted(column)}={value}": value for value in values}
+        for column, values in segments(cursor, bare).items()
+    }
+    return {
+        "choices": _prediction_choices.choices(cursor, bare),
+        "segments": of_columns,
+        "is_known_segment": segment in {"", *(text for each in of_columns.values() for text in each)},
+    }
 
 
 def _listed(cursor: Any, wanted: PredictionFilter, with_features: bool) -> tuple[list[dict[str, Any]], Place | None]:

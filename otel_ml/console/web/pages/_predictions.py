@@ -48,8 +48,3 @@ def routes(frame: Frame) -> list[BaseRoute]:
         )  # fmt: skip
 
     return [frame.route("/predictions", shown_list), frame.route("/predictions/{id:path}", shown_one)]
-
-
-def address(request: Request) -> str:
-    """Where a service can send its telemetry."""
-    return f"http://{request.headers.get('host', '127.0.0.1')}"

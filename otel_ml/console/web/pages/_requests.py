@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import QueryParams
 
-from otel_ml.console.storage._queries import moment
 from otel_ml.console.storage.details._trace_detail import trace_detail
 from otel_ml.console.storage.lists import _request_list
 from otel_ml.console.storage.lists._request_list import RequestFilter
 from otel_ml.console.web import _parameters
-from otel_ml.console.web._frame import PLACE
 from otel_ml.console.web._list_address import ListAddress
 from otel_ml.console.web._operations import REQUEST_FILTER
 from otel_ml.console.web.details import _exceptions, _waterfall
@@ -75,24 +73,17 @@ async def _show_list(frame: Frame, request: Request) -> Response:
     view = await frame.view(request, [one.name for one in _PARAMETERS])
     address = ListAddress.of(request, view)
     given = _parameters.read(QueryParams(address.own), _PARAMETERS)
-    bar: dict[str, Any] = {"model": view.model, "since_ns": view.window.since_ns}
-    bar["until_ns"] = None if view.is_live else view.window.until_ns
-    wanted = RequestFilter(**bar, **given)
-    found = await frame.reader.read(_request_list.requests, wanted)
-    following, rows = found["next"], found["requests"]
-    looks_back = following is not None and len(rows) < wanted.limit
+    wanted = RequestFilter(**view.filter, **given)
+    rows, following = await frame.reader.read(_request_list.page, wanted)
     return await frame.render(
         request,
         "requests.html",
         view,
         title="Requests",
         rows=rows,
-        choices={"service": await frame.reader.read(_request_list.services, RequestFilter(**bar))},
+        choices={"service": await frame.reader.read(_request_list.services, RequestFilter(**view.filter))},
         filter=dict(address.own),
         active=address.active({"service", "text", "min_duration", "max_duration"}),
         kinds=address.kinds(_KINDS),
-        older=address.link({PLACE: following}) if following else None,
-        newest=address.link({}) if wanted.after else None,
-        looked_back_to=moment(int(following.partition(".")[0])) if looks_back else None,
-        address=f"http://{request.headers.get('host', '127.0.0.1')}",
+        **address.pages(wanted.after, following, len(rows) < wanted.limit),
     )
