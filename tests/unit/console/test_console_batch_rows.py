@@ -168,6 +168,13 @@ def test_the_page_lists_rows(filled):
     assert 'href="/predictions/b?' not in page
 
 
+def test_the_page_offers_what_rows_of_batches_have(filled):
+    """Outputs of rows can be chosen, and the names of their features are suggested."""
+    page = filled.send("/predictions").body.decode()
+    assert {"0", "1", "True"} <= set(re.findall(r'<option value="([^"]*)"', page))
+    assert '<option value="age=">' in page
+
+
 def test_of_a_large_batch_the_page_has_the_first_rows(filled):
     """Beyond five rows of one batch the page says how many more fit, with a link to the batch."""
     attributes = {semconv.PREDICTION_ID: "wide", semconv.PREDICTION_BATCH_SIZE_ATTRIBUTE: 30}

@@ -85,7 +85,7 @@ def table(console, title):
         ("Errors", [["Failed"], ["2.0 %"]]),
         ("Duration", [["p50", "p95", "p99"], ["5.56 ms", "55 ms", "91 ms"], ["12.2 ms", "95.3 ms", "100 ms"]]),
         ("Classes", [["no", "yes"], ["40.0 %", "60.0 %"], ["28.0 %", "72.0 %"]]),
-        ("Batch size", [["mean", "largest"], ["4", ""]]),
+        ("Batch size", [["mean"], ["4"]]),
         ("Durations of all calls", [["0 s", "10 ms", "100 ms"], ["90", "10", ""], ["100", "100", "5"]]),
     ],
 )  # fmt: skip

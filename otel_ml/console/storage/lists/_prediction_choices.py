@@ -3,9 +3,10 @@
 # ruff: noqa: S608 - names of tables and columns are ours, everything from outside is a parameter
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from otel_ml.console.storage._queries import fetch, parse
+from otel_ml.console.storage.lists._batch_rows import all_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,16 +32,15 @@ def choices(cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter) -> dict
     newest = f"from predictions where {events.where} order by place_ns desc limit ?"
     columns = ", ".join(_COLUMNS.values())
     found = fetch(cursor, f"select {lists} from (select {columns} {newest})", [*events.values, _EVENTS])[0]
-    known = {name: sorted(filter(None, values or ()))[:_VALUES] for name, values in found.items()}
-    return known | {"feature": _features(fetch(cursor, f"select body {newest}", [*events.values, _BODIES]))}
-
-
-def _features(events: list[dict[str, Any]]) -> list[str]:
     names: dict[str, None] = {}
-    for event in events:
+    classes = set(found["class"] or ())
+    for event in fetch(cursor, f"select body, batch_size, prediction_id {newest}", [*events.values, _BODIES]):
         content = parse(event["body"])
-        rows = content.get("rows", [content]) if isinstance(content, dict) else []
-        for row in rows[:1] if isinstance(rows, list) else []:
-            features = row.get("features") if isinstance(row, dict) else None
-            names |= dict.fromkeys(features if isinstance(features, dict) else ())
-    return list(names)[:_VALUES]
+        rows = all_rows(event, content)
+        classes |= {row.outcome for row in rows or ()}
+        first = rows[0].features if rows else content.get("features") if isinstance(content, dict) else None
+        names |= dict.fromkeys(first if isinstance(first, dict) else ())
+    known = {
+        name: sorted(filter(None, values or ()))[:_VALUES] for name, values in (found | {"class": classes}).items()
+    }
+    return known | {"feature": list(names)[:_VALUES]}

@@ -49,6 +49,7 @@ def _read(cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span) ->
     data = _feature_verdicts.features_with_bins(cursor, wanted, period_edges(window), _JUDGED)
     figures = summaries(cursor, wanted)
     unknown = {"realised": None, "estimate": None}
+    sizes = ["mean"] if found.is_sample else ["mean", "largest"]
     return {
         "is_sample": found.is_sample,
         "total": found.total,
@@ -61,7 +62,10 @@ def _read(cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span) ->
         "data": verdicts(data),
         "traffic": version_table(found.over_time, found.versions, window),
         "latency": step_table(found.latency, window, lambda row: row["latency"], 3),
-        "batches": step_table(found.latency, window, lambda row: [row["batch_mean"], row["batch_max"]], 2),
+        "sizes": sizes,
+        "batches": step_table(
+            found.latency, window, lambda row: [row["batch_mean"], row["batch_max"]][: len(sizes)], len(sizes)
+        ),
         "heat": heat_table(found.durations, window, found.band_start),
         "scores": score_table(found.scores, found.versions),
         "classes": classes_table(found.classes, window),
