@@ -17,7 +17,7 @@ from otel_ml._report.content import (
 )
 from otel_ml._report.page import page, section
 from otel_ml._report.style import STYLE
-from otel_ml._report.wording import bin_text, decimal, describe_shares, feature_text, percent
+from otel_ml._report.wording import bin_text, decimal, describe_shares, feature_text, figure_text, percent
 
 __all__ = [
     "STYLE",
@@ -33,6 +33,7 @@ __all__ = [
     "decimal",
     "describe_shares",
     "feature_text",
+    "figure_text",
     "page",
     "percent",
     "section",

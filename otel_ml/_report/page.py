@@ -9,7 +9,7 @@ from typing import Final
 from otel_ml._report.charts import bin_chart, lowest_shown, mini_bars, timeline, whisker
 from otel_ml._report.content import FeatureRow, FigureRow, FigureTable, ReportTable, WindowReport
 from otel_ml._report.style import STYLE
-from otel_ml._report.wording import decimal, percent
+from otel_ml._report.wording import decimal, figure_text, percent
 
 _CARDS: Final = 12
 """Features whose bins are drawn large."""
@@ -109,7 +109,7 @@ def _figure(row: FigureRow, chart: str) -> str:
 
 
 def _named(row: FigureRow) -> str:
-    return row.name.replace("_", " ")
+    return figure_text(row.name)
 
 
 def _changed(report: WindowReport) -> str:

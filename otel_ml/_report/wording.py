@@ -15,6 +15,15 @@ _PHRASES: Final = {
     semconv.UNSEEN_CATEGORIES: "in new categories",
     semconv.OUT_OF_RANGE: "outside the range of training",
 }
+_FIGURES: Final = {
+    "f1": "F1",
+    "auc": "AUC",
+    "ece": "calibration error",
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+    "ndcg": "NDCG",
+    "brier_score": "Brier score",
+}
 _RANGE: Final = re.compile(r"\d+ [\[(](?P<low>\S+), (?P<high>\S+)[)\]]")
 
 
@@ -29,6 +38,11 @@ def describe_shares(findings: Collection[str], shares: Mapping[str, ShareFigure]
 def feature_text(name: str) -> str:
     """Returns the name of a feature; output and label of a model are judged beside its features."""
     return {semconv.PREDICTION_FEATURE: "predicted values", semconv.LABEL_FEATURE: "labels"}.get(name, name)
+
+
+def figure_text(name: str) -> str:
+    """Returns the name of a figure of performance as people write it."""
+    return _FIGURES.get(name) or name.replace("_", " ")
 
 
 def bin_text(label: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml import semconv
+from otel_ml._report import figure_text
 from otel_ml.console.storage._queries import moment
 from otel_ml.console.web._formats import clock, decimal, feature, figure, share
 
@@ -65,7 +66,7 @@ def _of_model(row: dict[str, Any]) -> Iterator[Alert]:
 def _of_figures(name: str, realised: dict[str, Any] | None, estimate: dict[str, Any] | None) -> Iterator[Alert]:
     for kind, found, what in ((BAD, realised, ""), (WARN, estimate, "estimated ")):
         if found and is_worse(found):
-            text = f"{what}{found['figure'].replace('_', ' ')} is {decimal(found['value'])}"
+            text = f"{what}{figure_text(found['figure'])} is {decimal(found['value'])}"
             why = f"training {decimal(found['training'])}; beyond noise"
             yield Alert(kind, name, text, why, "/performance", name)
     if estimate and estimate["is_beyond_noise"]:

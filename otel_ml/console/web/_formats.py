@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from markupsafe import Markup
 
 from otel_ml import semconv
+from otel_ml._report import figure_text
 from otel_ml.console.receiving._values import block, finite
 from otel_ml.console.storage._queries import moment as iso
 
@@ -26,6 +27,8 @@ _TINY: Final = 0.0005
 _TEN: Final = 10
 _THOUSAND: Final = 1000
 _VAST: Final = 1e15
+_MILLISECONDS: Final = 23
+"""Characters of an ISO text up to its milliseconds."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _LONG: Final = 4000
@@ -45,9 +48,9 @@ def seconds(given: float | None) -> str | None:
     return f"{given * 1e9:.0f} ns" if given else "0 s"
 
 
-def clock(moment: str) -> str:
-    """The time of an ISO text to the millisecond."""
-    return moment[:23].rstrip("Z").replace("T", " ")
+def clock(moment: str, length: int = 19) -> str:
+    """The time of an ISO text to the second."""
+    return moment[:length].rstrip("Z").replace("T", " ")
 
 
 def figure(given: float | None) -> str | None:
@@ -139,7 +142,7 @@ def moment(given: str | None, *, ago: bool = False, fine: bool = False) -> Marku
     if given is None:
         return UNKNOWN
     flag = _AGO if ago else _FINE if fine else ""
-    exact_time = clock(given)
+    exact_time = clock(given, _MILLISECONDS)
     shown_time = exact_time if fine else exact_time[:19]
     return Markup('<time datetime="{}" title="{} UTC"{}>{}</time>').format(given, exact_time, flag, shown_time)
 
@@ -183,6 +186,11 @@ def prediction_address(row: Mapping[str, Any], own_id: str | None = None) -> str
     of = urlencode({name: row[name] for name in ("model", "version", "role") if row[name]})
     address = f"/predictions/{path(row['id'] if own_id is None else own_id)}"
     return f"{address}?{of}" if of else address
+
+
+def begin(text: str) -> str:
+    """Text with a capital at its begin; the others stay as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def unit_name(given: str | None) -> str:
@@ -237,6 +245,8 @@ FILTERS: Final = {
     "feature": feature,
     "path": path,
     "unit": unit_name,
+    "named": figure_text,
+    "begin": begin,
     "family": family,
     "prediction_address": prediction_address,
 }

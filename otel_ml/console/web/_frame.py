@@ -45,6 +45,8 @@ OF_ONE_MODEL: Final = frozenset({"/model", "/data", "/performance"})
 """Pages about one model; without a model in the address they show the one with the most traffic."""
 PLACE: Final = "after"
 """The parameter with the place in a list, which another model or range does not have."""
+_SENTENCES: Final = {400: "This address has a mistake", 404: "Not found"}
+"""What a page with one sentence is called."""
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
@@ -116,8 +118,8 @@ class Frame:
         """Returns a page with one sentence."""
         anything = view(QueryParams(), time.time_ns(), "1h")
         return self._answer(
-            "message.html", status, view=anything, models=[], here="", kept=[], is_live=False, title=f"{status}",
-            text=text,
+            "message.html", status, view=anything, models=[], here="", kept=[], is_live=False,
+            title=_SENTENCES.get(status, "The console failed"), text=text,
         )  # fmt: skip
 
     def standalone(self, template: str, status: int, **values: Any) -> Response:

@@ -8,7 +8,8 @@ import re
 import pytest
 from console_feed import NOW, SPAN, TRACE, batch, label, logs, prediction, span, traces
 
-from otel_ml.console.web._formats import decimal, family, figure, score, seconds, share, size, unit_name, value
+from otel_ml._report import figure_text
+from otel_ml.console.web._formats import begin, decimal, family, figure, score, seconds, share, size, unit_name, value
 from otel_ml.console.web.details._waterfall import DEPTH_MAX, waterfall
 
 
@@ -82,6 +83,24 @@ def test_units_and_names_of_metrics_read_well():
         "request", "bytes", "", "seconds", "W", ""
     ]  # fmt: skip
     assert [family(each) for each in ("http.server.duration", "go_gc_seconds", "up")] == ["http", "go", "up"]
+
+
+def test_a_wrong_address_says_so(console):
+    """The page about a mistake has words for its title, and a console without data names the command of the demo."""
+    wrong = console.send("/predictions?limit=x")
+    assert (wrong.status, "<h1>This address has a mistake</h1>" in wrong.body.decode()) == (400, True)
+    assert "<h1>Not found</h1>" in console.send("/search?q=nothing").body.decode()
+    assert "otel-ml demo" in console.send("/").body.decode()
+    for page in ("data", "performance"):
+        assert f"<h1>{page.capitalize()}</h1>" in console.send(f"/{page}").body.decode()
+
+
+def test_figures_of_performance_have_the_names_that_people_write():
+    """Abbreviations stay in capitals, also at the begin of a line."""
+    names = ("accuracy", "f1", "auc", "mae", "average_precision")
+    assert [begin(figure_text(each)) for each in names] == [
+        "Accuracy", "F1", "AUC", "Mean absolute error", "Average precision"
+    ]  # fmt: skip
 
 
 def test_every_answer_forbids_what_the_page_does_not_need(console):
