@@ -294,6 +294,16 @@ def test_the_figure_of_a_model_is_that_of_its_primary_version(console):
     assert "accuracy 0.800 " in page(console, "/?range=1h")
 
 
+@pytest.mark.parametrize(("accuracy", "is_red"), [(0.9, True), (0.8, False)])
+def test_a_figure_that_is_worse_than_in_training_is_red(console, accuracy, is_red):
+    """All of its interval is on the wrong side of training, on the overview and on the page of the model."""
+    reference = gauge(semconv.EVAL_REFERENCE, accuracy, {semconv.EVAL_FIGURE: "accuracy"})
+    console.feed(logs(prediction("p-1")), metrics(*outcomes(start=NOW - SECOND), reference))
+    overview = console.send("/?range=1h").body.decode()
+    model = console.send("/model?model=fraud&range=1h").body.decode()
+    assert ('<a class=error href="/performance' in overview, "<div class=bad><dt>Accuracy" in model) == (is_red, is_red)
+
+
 def test_a_request_is_what_enters_a_service(console):
     """Spans below a request are no requests."""
     console.feed(traces(span("GET /"), span("query", own="ab" * 8, parent=SPAN), service="web"))
