@@ -50,7 +50,9 @@ export function showLocalTimes() {
   }
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
   document.getElementById("zone").textContent = isUTC() || timeZone === "UTC" ? "UTC" : `local, ${timeZone}; hover one for UTC`;
-  document.getElementById("zones").textContent = timeZone === "UTC" ? "" : isUTC() ? "Show local times" : "Show UTC";
+  const zones = document.getElementById("zones");
+  zones.hidden = timeZone === "UTC";
+  zones.textContent = isUTC() ? "Show local times" : "Show UTC";
 }
 
 // Begin and end of a range are typed in the zone that is shown, and sent as UTC.
