@@ -170,3 +170,16 @@ def test_links_lead_to_the_performance_of_a_model(console, open_page):
     expect(first).to_contain_text("<i>west")
     expect(first).to_contain_text("worse")
     assert refused == []
+
+
+def test_back_shows_the_choices_of_that_page(visit):
+    """After a step back the filters stand as in the address, not as they were left (betterlytics/betterlytics#542)."""
+    page = visit("/requests?range=1h")
+    page.select_option("select[name=range]", "6h")
+    page.wait_for_url("**range=6h**")
+    page.select_option("select[name=service]", "plain-web")
+    page.wait_for_url("**service=plain-web**")
+    page.go_back()
+    expect(page.locator("select[name=service]")).to_have_value("")
+    page.go_back()
+    expect(page.locator("select[name=range]")).to_have_value("1h")
