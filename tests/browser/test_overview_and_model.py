@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
+from urllib.parse import urlsplit
 
 from console_feed import NOW, logs, prediction, span, traces
+from console_server import running
 from page_steps import update
 from playwright.sync_api import expect
 
 from otel_ml import semconv
+from otel_ml.console._options import Options
 from otel_ml.console.web.pages._prediction_list import COLUMNS
 
 
@@ -268,19 +270,19 @@ def test_an_update_keeps_charts_and_open_tables(console, open_page):
     expect(figure.locator(".toggle")).to_be_focused()
 
 
-def test_the_page_says_when_the_console_is_gone_and_back(console, open_page):
-    """A console that does not answer is named with its time; once it answers again the note goes."""
-    console.feed(traces(span()), logs(prediction()))
+def test_the_page_says_when_the_console_is_gone_and_back(open_page):
+    """A console that ended is named with its time; once it is started again the note goes and new records appear."""
     page = open_page()
-    page.goto(f"{console.address}/predictions")
-    expect(page.locator("#state[data-kind=live]")).to_be_visible()
-    gone = threading.Event()
-    page.route("**/predictions", lambda route: route.abort() if gone.is_set() else route.continue_())
-    gone.set()
+    with running(Options()) as console:
+        console.feed(traces(span()), logs(prediction()))
+        page.goto(f"{console.address}/predictions")
+        expect(page.locator("#state[data-kind=live]")).to_be_visible()
     update(page)
-    expect(page.locator("#gone")).to_be_visible(timeout=15_000)
     expect(page.locator("#gone")).to_contain_text(re.compile(r"does not answer since \d"))
     expect(page.locator("#state")).to_have_text("No answer")
-    gone.clear()
-    update(page)
-    expect(page.locator("#gone")).to_be_hidden(timeout=15_000)
+    expect(page.locator("a[href^='/predictions/p-1']")).to_be_visible()
+    with running(Options(), port=urlsplit(page.url).port) as console:
+        console.feed(logs(prediction("back")))
+        update(page)
+        expect(page.locator("a[href^='/predictions/back']")).to_be_visible()
+        expect(page.locator("#gone")).to_be_hidden()

@@ -42,14 +42,14 @@ class Console(Client):
 
 
 @contextlib.contextmanager
-def running(options: Options, *, write: bool = True) -> Iterator[Console]:
-    """A console on a free port; without `write` all records stay in the queue."""
+def running(options: Options, *, write: bool = True, port: int = 0) -> Iterator[Console]:
+    """A console, by default on a free port; without `write` all records stay in the queue."""
     store = Database.open(options)
     ingest = IngestQueue(store, options)
     if write:
         ingest.start()
     server = uvicorn.Server(configured(build(store, ingest, options), options))
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", port)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
