@@ -99,6 +99,10 @@ def test_by_clicks_from_the_red_line_to_the_label(visit):
 def test_by_clicks_from_the_accuracy_to_the_wrong_cell(visit):
     """The second red line leads to the performance, where a cell of the matrix leads to its predictions."""
     page = visit()
+    page.get_by_role("link", name="fraud", exact=True).first.click()
+    page.locator(".strip .bad").get_by_role("link", name="0.625").click()
+    page.wait_for_url("**/performance?**")
+    page.get_by_role("link", name="Overview").click()
     page.get_by_role("link", name="accuracy is").click()
     expect(page.locator(".strip .bad")).to_have_text("Accuracy0.6250.591 to 0.658, training 0.900")
     page.locator("table.matrix td[class*=wrong] a").first.click()
