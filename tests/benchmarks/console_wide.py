@@ -83,9 +83,12 @@ def _features(cursor, end: int) -> None:
     cursor.execute(bins.format(exports=1))
     write_rows(cursor, "points", [
         _series(semconv.FEATURE_REFERENCE_SHARE.name, unit="'1'", value="0.1", **_GAUGE, **common),
-        _series(semconv.FEATURE_REFERENCE_SIZE.name, unit="'1'", value="50000", **_GAUGE,
-                **(common | {"attributes": f"json_object({_IDENTITY})", "label": "feature, bin"})),
     ])  # fmt: skip
+    _, size = _series(
+        semconv.FEATURE_REFERENCE_SIZE.name, unit="'1'", value="50000", **_GAUGE,
+        **(common | {"attributes": f"json_object({_IDENTITY})", "label": "feature"}),
+    )  # fmt: skip
+    write_rows(cursor, "points", [("bin = 0", size)])
 
 
 def _counters(cursor, predictions: int, end: int) -> None:

@@ -85,7 +85,7 @@ def increases(
     """
     where, values = _series_where(*span.where(names, "sum"), only)
     period = " + ".join(["0", *("(time_ns >= ?)::int" for _ in edges)])
-    found = fetch(
+    return _points(
         cursor,
         f"with counter as (select *, {period} as period from points where {where}), "
         "level as (select name, series, start_ns, period, any_value(attributes) as attributes, "
@@ -98,7 +98,6 @@ def increases(
         "select name, attributes, period, sum(value) as value from rise group by name, attributes, period limit ?",
         [*edges, *values, _DELTA, span.oldest_ns, SERIES_LIMIT],
     )
-    return _plain(found)
 
 
 def _series_where(where: str, values: list[Any], only: tuple[str, Sequence[str]] | None) -> tuple[str, list[Any]]:
@@ -116,22 +115,19 @@ def _series_where(where: str, values: list[Any], only: tuple[str, Sequence[str]]
 def latest(cursor: duckdb.DuckDBPyConnection, names: Sequence[str], span: Span) -> list[Point]:
     """Returns the newest value of each gauge."""
     where, values = span.where(names, "gauge")
-    found = fetch(
+    return _points(
         cursor,
         "select name, any_value(attributes) as attributes, 0 as period, arg_max(value, time_ns) as value from points "
         f"where {where} group by name, series limit ?",
         [*values, SERIES_LIMIT],
     )
-    return _plain(found)
 
 
-def _plain(rows: list[dict[str, Any]]) -> list[Point]:
-    found = ((row, _attributes(row["attributes"])) for row in rows if row["value"] is not None)
-    return [
-        Point(row["name"], attributes, row["value"], row["period"])
-        for row, attributes in found
-        if isinstance(attributes, dict)
-    ]
+def _points(cursor: duckdb.DuckDBPyConnection, sql: str, values: list[Any]) -> list[Point]:
+    """Returns the points of a query for their name, attributes, period and value."""
+    rows = cursor.execute(sql, values).fetchall()
+    found = ((name, _attributes(text), value, period) for name, text, period, value in rows if value is not None)
+    return [Point(*each) for each in found if isinstance(each[1], dict)]
 
 
 @functools.lru_cache(maxsize=20_000)
