@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import console_data
@@ -22,9 +22,11 @@ import console_pages
 import console_wide
 
 _OPEN = ("/", "/predictions", "/model?model=fraud_detector")
-"""Pages that browsers have open while records arrive."""
+"""Pages that browsers have open while records arrive: the first one, and all of them while rows are deleted."""
 _UPDATE = 5.0
 """Seconds after which a page updates itself."""
+_SENDERS = 2
+"""Of spans, and as many of events; each waits for the answer to its request."""
 _SPANS = 2.07
 """Spans of the file for each prediction."""
 _SENDER = """
@@ -75,16 +77,17 @@ def pages(folder: str, predictions: int) -> Iterator[tuple[str, dict[str, consol
             process.communicate()
 
 
-def ingest(address: str, seconds: float) -> dict[str, float]:
+def ingest(address: str, seconds: float, opened: Sequence[str]) -> dict[str, float]:
     """Spans and events a second that were answered, the longest wait for an answer, and pages in the meantime."""
     folder = str(Path(__file__).parents[1] / "unit" / "console")
-    requests = str(int(seconds * 40))
+    requests = str(int(seconds * 20))
     processes = {
-        kind: subprocess.Popen(
-            [sys.executable, "-c", _SENDER, folder, address, kind, f"{kind}{os.getpid()}", str(seconds), requests],
+        (kind, number): subprocess.Popen(
+            [sys.executable, "-c", _SENDER, folder, address, kind, f"{kind}{number}-{os.getpid()}", str(seconds), requests],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
         for kind in ("traces", "logs")
+        for number in range(_SENDERS)
     }  # fmt: skip
     for process in processes.values():
         process.stdout.readline()
@@ -98,17 +101,19 @@ def ingest(address: str, seconds: float) -> dict[str, float]:
             if is_over.wait(_UPDATE):
                 break
 
-    threads = [threading.Thread(target=browser, args=(path,)) for path in _OPEN]
+    threads = [threading.Thread(target=browser, args=(path,)) for path in opened]
     for thread in threads:
         thread.start()
     for process in processes.values():
         process.stdin.write("\n")
         process.stdin.flush()
-    results = {kind: json.loads(process.communicate()[0]) for kind, process in processes.items()}
+    results = {key: json.loads(process.communicate()[0]) for key, process in processes.items()}
     is_over.set()
     for thread in threads:
         thread.join()
-    rates = {kind: result["answered"] / result["seconds"] for kind, result in results.items()}
+    rates = dict.fromkeys(("traces", "logs"), 0.0)
+    for (kind, _), result in results.items():
+        rates[kind] += result["answered"] / result["seconds"]
     return rates | {
         "answered": sum(result["answered"] for result in results.values()),
         "longest": max(result["longest"] for result in results.values()),
@@ -122,11 +127,11 @@ def stored(address: str) -> int:
 
 
 def killed(database: str, seconds: float) -> dict[str, float]:
-    """Ingest into a full file with three pages open, then SIGKILL, then a start."""
+    """Ingest into a full file with a page open, then SIGKILL, then a start."""
     process, address = console(database)
     try:
         before = stored(address)
-        found = ingest(address, seconds)
+        found = ingest(address, seconds, _OPEN[:1])
         peak = resident_mib(process)
     finally:
         process.send_signal(signal.SIGKILL)
@@ -148,10 +153,10 @@ def killed(database: str, seconds: float) -> dict[str, float]:
 
 
 def kept_small(database: str, predictions: int, seconds: float) -> dict[str, float]:
-    """Ingest into a file at its limit, so that the oldest spans are deleted in the meantime."""
+    """Ingest into a file at its limit, so that the oldest spans are deleted in the meantime, with three pages open."""
     process, address = console(database, int(predictions * _SPANS))
     try:
-        found = ingest(address, seconds)
+        found = ingest(address, seconds, _OPEN)
         expired = json.loads(console_pages.get(address, "/api/status"))["expired"]["spans"]
     finally:
         process.terminate()

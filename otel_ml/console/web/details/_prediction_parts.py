@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from otel_ml.console.storage._prediction_detail import row_id
 from otel_ml.console.web.details._feature_rows import feature_rows, is_opaque
 
-FEATURES_SHOWN: Final = 60
+FEATURES_SHOWN: Final = 50
 ROWS_SHOWN: Final = 100
 _COLUMNS: Final = 6
 """Features of the rows of a batch that have a column of their own."""
