@@ -77,7 +77,7 @@ def test_pages_go_on_to_the_oldest(visit):
     """Older leads to the next page with the same filters, and newest back to the first."""
     page = visit("/logs?range=1h&text=scoring")
     page.get_by_role("link", name="Older").click()
-    assert texts(page) == [f"scoring customer {index}" for index in range(49, -1, -1)]
+    assert texts(page) == [f"scoring customer {index}" for index in range(69, -1, -1)]
     page.get_by_role("link", name="Newest").click()
     assert texts(page)[0] == "scoring customer 149"
 
