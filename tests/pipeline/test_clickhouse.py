@@ -79,7 +79,7 @@ def record(folder: Path, collector: Collector) -> None:
     subprocess.run(command, env=environment, check=True, timeout=120)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def lake(server: Server) -> Iterator[otel_ml.GroundTruth]:
     """The predictions and labels in ClickHouse."""
     truth = otel_ml.GroundTruth(server.url(), read_only=True)
@@ -87,7 +87,7 @@ def lake(server: Server) -> Iterator[otel_ml.GroundTruth]:
     truth.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def store(folder: Path, server: Server) -> Iterator[otel_ml.GroundTruth]:
     """The same predictions and labels as the service stored them."""
     truth = otel_ml.GroundTruth(f"sqlite:///{folder}/store.db", read_only=True)
