@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.console.storage._queries import fetch
 from otel_ml.console.storage._time_range import WHERE
+from otel_ml.console.storage.lists._http_names import IS_REFUSED
 
 if TYPE_CHECKING:
     import duckdb
@@ -18,7 +19,6 @@ SERVICES_LIMIT: Final = 100
 _LATE_SERVICES: Final = 3
 _LATE_NS: Final = 600 * 10**9
 """A record that is older than this when it arrives is late: longer than exporters wait and try again."""
-_REFUSED: Final = '"http.response.status_code":4'
 
 
 def services(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[str, Any]]:
@@ -27,7 +27,7 @@ def services(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[
     return fetch(
         cursor,
         "with served as (select service_name, count(*) as requests, count(*) filter (status = ?) as errors, "
-        "count(*) filter (contains(attributes, ?)) as refused, "
+        f"count(*) filter ({IS_REFUSED}) as refused, "
         "quantile_cont((end_ns - start_ns) / 1e9, [0.5, 0.95, 0.99]) filter (end_ns >= start_ns) as latency, "
         f"max(place_ns) as newest_ns from spans where is_entry and {WHERE} "
         "group by service_name), seen as (select service_name, max(received_ns) as newest_ns from ("
@@ -41,7 +41,7 @@ def services(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[
         "coalesce(served.newest_ns, seen.newest_ns) as newest_ns "
         "from seen left join served using (service_name) left join holds using (service_name) "
         "where seen.service_name is not null order by requests desc nulls last, service limit ?",
-        [_ERROR, _REFUSED, *values * 6, SERVICES_LIMIT],
+        [_ERROR, *values * 6, SERVICES_LIMIT],
     )
 
 

@@ -36,6 +36,8 @@ class Alert(NamedTuple):
     why: str
     page: str
     model: str | None
+    filter: dict[str, str] = {}  # noqa: RUF012 - never changed
+    """Parameters of the page beside model and time."""
 
 
 def alerts(
@@ -87,7 +89,7 @@ def _of_service(row: dict[str, Any]) -> Iterator[Alert]:
     if row["requests"] and row["errors"] / row["requests"] > ERROR_SHARE:
         text = f"{share(row['errors'] / row['requests'])} of requests fail"
         why = f"{figure(row['errors'])} of {figure(row['requests'])}"
-        yield Alert(BAD, row["service"], text, why, "/", None)
+        yield Alert(BAD, row["service"], text, why, "/requests", None, {"service": row["service"], "failed": "true"})
 
 
 def _of_late(row: dict[str, Any]) -> Alert:

@@ -50,7 +50,7 @@ def test_the_overview_says_what_needs_attention(console):
     found = console.get("/api/overview")
     assert [(row["text"], row["page"], row["model"]) for row in found["attention"]] == [
         ("50.0 % of calls fail", "/model", "fraud"),
-        ("100.0 % of requests fail", "/", None),
+        ("100.0 % of requests fail", "/requests", None),
     ]
     (model,) = found["models"]
     assert (model["model"], model["calls"], model["errors"], model["latency"]["p50"]) == ("fraud", 2, 1, 0.004)

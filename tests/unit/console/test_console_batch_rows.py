@@ -68,7 +68,7 @@ def segmented():
                 counter(5, name=semconv.SEGMENT_PREDICTIONS.name, attributes={
                     **IDENTITY, semconv.SEGMENT_NAME: column, semconv.SEGMENT_VALUE: value,
                 })
-                for column, value in [*counted, ("sex", "group 1")]
+                for column, value in [*counted, ("sex", "group 1"), ("sex", semconv.OTHER)]
             )),
         )  # fmt: skip
         yield started
@@ -133,6 +133,14 @@ def test_the_page_offers_the_segments_that_metrics_name(segmented):
         ("region=west", "west"),
     ]
     assert "group 1" not in page
+
+
+@pytest.mark.parametrize("shown_by", ["/data", "/performance"])
+def test_no_segment_of_a_withheld_column_is_a_link(segmented, shown_by):
+    """Events do not have a sensitive column, so its rare values would lead to an empty list as well."""
+    page = segmented.send(f"{shown_by}?model=fraud&range=1h").body.decode()
+    assert "group 1" in page
+    assert {*re.findall(r"segment=(\w+)%3D", page)} == {"region"}
 
 
 def test_a_row_has_its_own_truth(filled):

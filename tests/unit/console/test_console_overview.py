@@ -176,6 +176,10 @@ def test_a_service_without_a_model_is_shown(console):
     console.feed(traces(*own, service="web"), logs(label("x", "1"), service="labels"))
     found = page(console, "/?range=1h")
     assert "web 4 25.0 % 1 4 ms" in found
+    sent = html.unescape(console.send("/?range=1h").body.decode())
+    own = "/requests?range=1h&service=web"
+    links = [own + more for more in ("&failed=true", "", "&failed=true", "&status_code=4")]
+    assert re.findall(r'href="(/requests\?range=1h&s[^"]*)"', sent) == links
     assert "No model has predicted in this time" in found
 
 

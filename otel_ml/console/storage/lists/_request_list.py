@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml import semconv
 from otel_ml.console.storage._queries import fetch, moment, parse
 from otel_ml.console.storage.lists._conditions import Conditions, Place, contains, slice_end
+from otel_ml.console.storage.lists._http_names import STATUS_CODE, http_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -17,7 +17,6 @@ _SLICE: Final = 5_000
 """Requests in which a page looks for those with or without a prediction."""
 _SERVICES: Final = 100
 _STATUSES: Final = ("unset", "ok", "error")
-_STATUS_CODE: Final = f"json_extract_string(attributes, '$.\"{semconv.HTTP_RESPONSE_STATUS_CODE}\"')"
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class RequestFilter:
         found.add("service_name = ?", self.service)
         found.add(f"({contains('name')} or {contains('attributes')})", self.text, self.text)
         found.add("(status = 2) = ?", self.failed)
-        found.add(f"starts_with({_STATUS_CODE}, ?)", self.status_code)
+        found.add(f"starts_with({STATUS_CODE}, ?)", self.status_code)
         found.add("end_ns - start_ns >= ? * 1e9", self.min_duration)
         found.add("end_ns - start_ns <= ? * 1e9", self.max_duration)
         found.add_window(self.since_ns, self.until_ns)
@@ -109,8 +108,6 @@ def _read(cursor: duckdb.DuckDBPyConnection, conditions: Conditions, wanted: Req
 
 
 def _answer(row: dict[str, Any]) -> dict[str, Any]:
-    attributes = parse(row["attributes"])
-    known = attributes if isinstance(attributes, dict) else {}
     start_ns, end_ns, status = row["start_ns"], row["end_ns"], row["status"]
     return {
         "trace_id": row["trace_id"],
@@ -121,9 +118,7 @@ def _answer(row: dict[str, Any]) -> dict[str, Any]:
         "name": row["name"],
         "status": _STATUSES[status] if 0 <= status < len(_STATUSES) else "unset",
         "status_message": row["status_message"],
-        "method": known.get(semconv.HTTP_REQUEST_METHOD),
-        "route": known.get(semconv.HTTP_ROUTE) or known.get(semconv.URL_PATH),
-        "status_code": known.get(semconv.HTTP_RESPONSE_STATUS_CODE),
+        **http_of(parse(row["attributes"])),
         "spans": row["spans"],
         "errors": row["errors"],
         "predictions": row["predictions"],

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from otel_ml import semconv
+from otel_ml._report import bin_text
 from otel_ml.console.storage.lists._feature_condition import quoted
 from otel_ml.console.storage.lists._segment_filter import is_withheld
 from otel_ml.console.web._query_parameters import TEXT_MAX
 from otel_ml.console.web.details._feature_rows import is_opaque
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from otel_ml.console.web._view import PageView
 
@@ -67,8 +68,13 @@ def share_links(view: PageView, row: Mapping[str, Any]) -> dict[str, str | None]
     }
 
 
-def segment_link(view: PageView, name: str, value: str, **changes: str | None) -> str | None:
-    """Returns the address of the predictions in a segment; None if its values are withheld."""
-    if is_withheld(value):
-        return None
-    return view.link("/predictions", **changes, segment=f"{quoted(name)}={value}")
+def link_segments(view: PageView, rows: Sequence[dict[str, Any]], shown: int, **changes: str | None) -> None:
+    """Gives the first rows the text of their segment and the address of its predictions; None if it is withheld.
+
+    Events do not have a withheld column at all, so its rare and missing values lead nowhere either.
+    """
+    withheld = {row["column"] for row in rows if is_withheld(row["value"])}
+    for row in rows[:shown]:
+        segment = f"{quoted(row['column'])}={row['value']}"
+        link = None if row["column"] in withheld else view.link("/predictions", **changes, segment=segment)
+        row |= {"text": bin_text(row["value"]), "link": link}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
-from otel_ml._report import bin_text
 from otel_ml.console.storage._feature_verdicts import features_with_bins
 from otel_ml.console.storage._segment_shares import segment_shares
-from otel_ml.console.web.charts._bins import bin_link, segment_link, share_links
+from otel_ml.console.web.charts._bins import bin_link, link_segments, share_links
 from otel_ml.console.web.charts._data_charts import bin_table, changed_bins, psi_table, share_table
 from otel_ml.console.web.charts._model_events import period_edges
 
@@ -38,8 +37,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
             found = _of_feature(view, rows, request.query_params)
             return await frame.render(request, "feature.html", view, title=f"Feature {name}", name=name, **found)
         segments = await frame.reader.read(segment_shares, view.span, edges)
-        for row in segments[:_SHOWN]:
-            row |= {"text": bin_text(row["value"]), "link": segment_link(view, row["column"], row["value"])}
+        link_segments(view, segments, _SHOWN)
         return await frame.render(
             request, "features.html", view, title="Data", features=_worst(view, rows), segments=segments, shown=_SHOWN
         )  # fmt: skip

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
-from otel_ml._report import bin_text
 from otel_ml.console.performance._label_lags import lags
 from otel_ml.console.performance._performance import performance
 from otel_ml.console.web._attention import is_worse
 from otel_ml.console.web.charts import _performance_charts as charts
-from otel_ml.console.web.charts._bins import segment_link
+from otel_ml.console.web.charts._bins import link_segments
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
@@ -64,8 +63,7 @@ def _link(view: PageView, version: dict[str, Any]) -> str:
 def _drawn(view: PageView, version: dict[str, Any], edges: list[str], wanted: QueryParams) -> dict[str, Any]:
     """Returns the parts of the page about one version."""
     of = {"version": version["version"], "role": version["role"]}
-    for row in version["segments"][:_SEGMENTS_SHOWN]:
-        row |= {"text": bin_text(row["value"]), "link": segment_link(view, row["column"], row["value"], **of)}
+    link_segments(view, version["segments"], _SEGMENTS_SHOWN, **of)
     scored = [*version["calibration"]]
     name = wanted.get("score_of") if wanted.get("score_of") in scored else next(iter(scored), None)
     accuracy = charts.accuracy_table(version, edges[:-1])

@@ -8,6 +8,7 @@ from starlette.datastructures import QueryParams
 
 from otel_ml.console.storage.details._trace_detail import trace_detail
 from otel_ml.console.storage.lists import _request_list
+from otel_ml.console.storage.lists._http_names import http_of
 from otel_ml.console.storage.lists._request_list import RequestFilter
 from otel_ml.console.web import _parameters
 from otel_ml.console.web._list_address import ListAddress
@@ -60,6 +61,7 @@ def trace_parts(trace: dict[str, Any] | None, logs: list[dict[str, Any]], chosen
     spans = [bar.span for bar in _waterfall.waterfall(trace["spans"])] if trace else []
     found = _exceptions.exceptions(spans, logs)
     return {
+        "status_code": http_of(spans[0]["attributes"])["status_code"] if spans else None,
         "waterfall": _waterfall.part(spans, chosen) if spans else None,
         "skews": _waterfall.skews(spans),
         "is_truncated": bool(trace and trace["truncated"]),
