@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
 from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
-from otel_ml.console.receiving._values import Trimmer, digest, dump, nanoseconds, number, scalar_text
+from otel_ml.console.receiving._values import Trimmer, digest, dump, json_text, nanoseconds, number, scalar_text
 from otel_ml.console.storage._tables import Key, LabelRow, LogRow, PredictionRow
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _prediction(log: LogRow, attributes: dict[str, Any]) -> PredictionRow:
     size = attributes.get(semconv.PREDICTION_BATCH_SIZE_ATTRIBUTE)
     error_type = scalar_text(attributes.get(semconv.ERROR_TYPE))
     return PredictionRow(
-        log._replace(key=_event_key(log)),
+        log._replace(key=_event_key(log), body=json_text(log.body)),
         model=scalar_text(attributes.get(semconv.MODEL_NAME)),
         version=scalar_text(attributes.get(semconv.MODEL_VERSION)),
         role=scalar_text(attributes.get(semconv.MODEL_ROLE)),

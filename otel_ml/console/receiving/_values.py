@@ -28,6 +28,10 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\
 _COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 """What a terminal reads as a colour."""
 _BLANKS = frozenset("\t\n\r\u2028\u2029")
+_ESCAPE = re.compile(r"\\(?:u[dD][89aAbB]\w\w\\u[dD][c-fC-F]\w\w|(?P<half>u[dD][89a-fA-F]\w\w)|.)", re.DOTALL)
+"""An escape of a JSON text: a whole character in two halves, a lone half, or any other."""
+_DEPTH = 100
+"""Levels of values in values; protobuf reads no more either."""
 
 
 class Trimmer:
@@ -115,6 +119,13 @@ def block(value: str, limit: int) -> str:
     return "\n".join("\t".join(line(part, limit) for part in row.split("\t")) for row in value.split("\n"))
 
 
+def json_text(text: str) -> str:
+    """A JSON text with U+FFFD for each escape of half a character, which neither UTF-8 nor the database can hold."""
+    if "\\ud" not in text and "\\uD" not in text:
+        return text
+    return _ESCAPE.sub(lambda found: r"\ufffd" if found["half"] else found.group(), text)
+
+
 def _replacement(found: re.Match[str]) -> str:
     return " " if found.group() in _BLANKS else "\ufffd"
 
@@ -124,14 +135,16 @@ def dump(value: Any) -> str:
     return json.dumps(finite(value), ensure_ascii=False, separators=(",", ":"))
 
 
-def finite(value: Any) -> Any:
-    """The same value with every non-finite float as text, since JSON cannot express it."""
+def finite(value: Any, depth: int = _DEPTH) -> Any:
+    """The same value with every non-finite float as text, since JSON cannot express it, and only so deep."""
+    if not depth:
+        return "…"
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
+        return {key: finite(item, depth - 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
+        return [finite(item, depth - 1) for item in value]
     return value
 
 

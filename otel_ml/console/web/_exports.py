@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from otel_ml.console.storage.lists._conditions import Place
     from otel_ml.console.web._query_runner import QueryRunner
 
+_FORMULA: Final = ("=", "+", "-", "@", "\t")
+"""How a text begins that a spreadsheet would run; services write ids, classes and labels as they like."""
 _EVENTS: Final = 2_000
 """Events that are read together."""
 
@@ -124,4 +126,6 @@ def _page(cursor: Any, file: ExportFile, wanted: PredictionFilter) -> tuple[byte
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str) and value.startswith(_FORMULA) and _parameters.finite_number(value) is None:
+        return f"'{value}"
     return dump(value) if isinstance(value, (dict, list)) else value

@@ -98,7 +98,7 @@ def flag(name: str, meaning: str, **more: Any) -> Parameter:
 
 def number(name: str, meaning: str, **more: Any) -> Parameter:
     """A finite number."""
-    return Parameter(name, meaning, _number, "a number", {"type": "number"}, **more)
+    return Parameter(name, meaning, finite_number, "a number", {"type": "number"}, **more)
 
 
 def whole(name: str, meaning: str, low: int, high: int, **more: Any) -> Parameter:
@@ -118,7 +118,8 @@ def time(name: str, meaning: str) -> Parameter:
     return Parameter(name, meaning, moment_of, "ISO 8601 or seconds since the epoch", schema, field=f"{name}_ns")
 
 
-def _number(given: str) -> float | None:
+def finite_number(given: str) -> float | None:
+    """The number that a text says, or None."""
     try:
         found = float(given)
     except ValueError:

@@ -92,5 +92,6 @@ def view(parameters: QueryParams, now_ns: int, default_range: str) -> PageView:
     until = now_ns if until is None else until
     if until <= since:
         raise BadParameterError("from: expected a moment before `to`")
-    step = next((each for each in STEPS if (until - since) <= each * _SECOND * _POINTS), STEPS[-1])
+    whole_days = -(-(until - since) // (STEPS[-1] * _SECOND * _POINTS)) * STEPS[-1]
+    step = next((each for each in STEPS if (until - since) <= each * _SECOND * _POINTS), whole_days)
     return PageView(model, "", TimeRange.of(since, until, step * _SECOND))

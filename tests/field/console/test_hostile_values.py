@@ -1,0 +1,77 @@
+"""Values that are made to break what reads them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from console_feed import IDENTITY, counter, label, logs, metrics, prediction, record
+
+from otel_ml import semconv
+
+LISTS = (
+    "/api/predictions?feature=note%3Dx", "/api/predictions?class=1", "/api/predictions?min_score=0.1",
+    "/api/predictions?segment=note%3Dx", "/api/rows?model=fraud", "/api/export/predictions?format=csv",
+    "/api/export/predictions?format=json", "/api/export/predictions?format=parquet", "/api/logs",
+    "/predictions?range=1h&model=fraud&column=features&column=id", "/predictions?range=1h&model=fraud&feature=note%3Dx",
+)  # fmt: skip
+DEEP = "[" * 900 + "]" * 900
+
+
+def event(own_id, body, **more):
+    """A prediction whose body is a text as it is."""
+    attributes = {semconv.PREDICTION_ID: own_id, semconv.PREDICTION_CLASS: "1", semconv.PREDICTION_SCORE_ATTRIBUTE: 0.5}
+    return record(body, IDENTITY | attributes | more, event=semconv.PREDICTION_EVENT)
+
+
+@pytest.mark.parametrize(
+    ("own_id", "body", "shown"),
+    [
+        ("half", r'{"features": {"note": "x\ud800"}, "prediction": "\udc00\ud800"}', {"note": "x\ufffd"}),
+        ("half-name", r'{"features": {"x\uDFFF": "\\ud800 \ud83d\ude00"}}', {"x\ufffd": r"\ud800 " + "\U0001f600"}),
+        ("deep", f'{{"features": {{"note": {DEEP}}}}}', None),
+    ],
+)
+def test_one_event_does_not_take_the_lists_away(console, own_id, body, shown):
+    """Half of a character or a very deep value in one event is shown as well as it can be; lists, filters and exports
+    have all events (dgtlmoon/changedetection.io#4293).
+    """
+    row = body.replace('{"features"', f'{{"id": "{own_id}-row\\ud800", "features"', 1)
+    size = {semconv.PREDICTION_BATCH_SIZE_ATTRIBUTE: 1}
+    console.feed(
+        logs(
+            event(own_id, body),
+            event(f"{own_id}-rows", f'{{"rows": [{row}]}}', **size),
+            prediction("plain", own="bb" * 8),
+        )
+    )
+    found = console.get(f"/api/predictions/{own_id}")
+    assert shown in (None, found["event"]["features"])
+    for path in (
+        *(f"{each}/predictions/{own_id}{row}" for each in ("", "/api") for row in ("", "-rows", "-row%EF%BF%BD")),
+        *LISTS,
+    ):
+        assert console.send(path).status == 200, path
+    exported = json.loads(console.send("/api/export/predictions?format=json").body)
+    assert {each["batch_id"] or each["id"] for each in exported} >= {own_id, f"{own_id}-rows", "plain"}
+
+
+@pytest.mark.parametrize("page", ["/", "/model", "/data", "/performance"])
+def test_a_range_of_years_has_a_chart(console, page):
+    """Any range has at most as many steps as a chart can show (prometheus/prometheus#1968)."""
+    console.feed(metrics(counter(7)), logs(prediction()))
+    answer = console.send(f"{page}?model=fraud&from=1970-01-01&to=2262-01-01")
+    assert (answer.status, len(answer.body) < 100 << 10) == (200, True)
+
+
+def test_a_spreadsheet_runs_nothing_of_a_csv_file(console):
+    """Texts that a spreadsheet would take for a formula begin with an apostrophe, and numbers stay as they are; JSON
+    has all as it was (PostHog/posthog#54162).
+    """
+    console.feed(logs(prediction("=1+1", outcome="-1"), label("=1+1", "@SUM(1)", correct=False)))
+    csv_row = next(csv.DictReader(io.StringIO(console.send("/api/export/predictions?id=%3D1").body.decode())))
+    assert (csv_row["id"], csv_row["class"], csv_row["label"]) == ("'=1+1", "-1", "'@SUM(1)")
+    row = console.send("/api/export/predictions?id=%3D1&format=json").json()[0]
+    assert (row["id"], row["label"]) == ("=1+1", "@SUM(1)")
