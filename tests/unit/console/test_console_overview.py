@@ -20,6 +20,7 @@ from otel_ml.console.storage._time_range import TimeRange
 from otel_ml.console.web._attention import alerts, is_worse
 from otel_ml.console.web._query_parameters import BadParameterError
 from otel_ml.console.web._view import view
+from otel_ml.console.web.charts._model_events import events
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
@@ -181,6 +182,14 @@ def test_a_service_without_a_model_is_shown(console):
     links = [own + more for more in ("&failed=true", "", "&failed=true", "&status_code=4")]
     assert re.findall(r'href="(/requests\?range=1h&s[^"]*)"', sent) == links
     assert "No model has predicted in this time" in found
+
+
+def test_what_happens_at_one_moment_has_one_letter():
+    """The charts show a letter at each moment, where a second one would be drawn over the first."""
+    window = TimeRange.of(NOW - HOUR, NOW, 60 * SECOND)
+    errors = [{"error_type": name, "first_ns": NOW - at} for name, at in (("A", HOUR // 2), ("B", HOUR // 2), ("C", 1))]
+    found = [(event["letter"], event["text"]) for event in events([], errors, [], window)]
+    assert found == [("A", "first A"), ("A", "first B"), ("B", "first C")]
 
 
 def test_stages_come_from_histograms(console):

@@ -29,7 +29,7 @@ def events(
     versions: list[dict[str, Any]], errors: list[dict[str, Any]], features: Sequence[dict[str, Any]],
     window: TimeRange,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Returns what happened in order, each with a letter that the charts show."""
+    """Returns what happened in order, each with a letter that the charts show; what is of one moment shares it."""
     earliest = min((row["first_ns"] for row in versions), default=0)
     found = [
         {"time_ns": row["first_ns"], "text": f"version {version_name(row)} is new"}
@@ -39,7 +39,8 @@ def events(
     found += [{"time_ns": row["first_ns"], "text": f"first {row['error_type'] or 'error'}"} for row in errors]
     found += _changes(features, [window.since_ns, *period_edges(window)])
     found = sorted(found, key=lambda event: event["time_ns"])[: len(_LETTERS)]
-    return [event | {"letter": letter} for letter, event in zip(_LETTERS, found, strict=False)]
+    letters = dict(zip(dict.fromkeys(event["time_ns"] for event in found), _LETTERS, strict=False))
+    return [event | {"letter": letters[event["time_ns"]]} for event in found]
 
 
 def _changes(features: Sequence[dict[str, Any]], starts: Sequence[int]) -> Iterator[dict[str, Any]]:
