@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
-from otel_ml._figures.bins import CALIBRATION_BINS, ERROR_BOUNDS, ERROR_LABELS, calibration_bin
+from otel_ml._figures.bins import CALIBRATION_BINS, ERROR_BOUNDS, calibration_bin
 from otel_ml._figures.intervals import share
+from otel_ml.console.performance._figures_so_far import error_bins
 
 if TYPE_CHECKING:
     from otel_ml.console.performance._counts import Counts
@@ -70,8 +71,7 @@ def _calibration(scores: ClassScores) -> list[dict[str, Any]]:
 
 def errors(counts: Counts) -> list[dict[str, Any]]:
     """Returns how many absolute errors of a regression are up to each bound, from the smallest to the largest."""
-    by_bin = counts.by(semconv.EVAL_ERROR_BIN, semconv.EVAL_BIN)
-    bins = [by_bin.get(label, 0.0) for label in ERROR_LABELS]
+    bins = error_bins(counts)
     places = range(0, len(bins), _STEP)
     sums = [sum(bins[place : place + _STEP]) for place in places]
     bounds = [ERROR_BOUNDS[place + _STEP - 1] if place + _STEP <= len(ERROR_BOUNDS) else None for place in places]

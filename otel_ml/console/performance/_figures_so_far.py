@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml import semconv
@@ -171,20 +172,26 @@ def _means(counts: Counts, rows: float) -> dict[str, Estimate]:
 
 def _errors(counts: Counts, rows: float) -> dict[str, Estimate]:
     """Returns the figures of a regression."""
-    by_bin = counts.by(semconv.EVAL_ERROR_BIN, semconv.EVAL_BIN)
-    if not rows or not by_bin:
+    bins = error_bins(counts)
+    if not rows or not any(bins):
         return {}
     sides = counts.by(semconv.EVAL_ABSOLUTE_ERROR, semconv.EVAL_DIRECTION)
     over, under = sides.get("over", 0.0), sides.get("under", 0.0)
     squares = counts.total(semconv.EVAL_SQUARED_ERROR)
     square = mean_of_sums(rows, squares, counts.total(semconv.EVAL_SQUARED_ERROR_SQUARES), 0.0)
-    bins = [by_bin.get(label, 0.0) for label in ERROR_LABELS]
     return {
         "mae": mean_of_sums(rows, over + under, squares, 0.0),
         "rmse": Estimate(math.sqrt(squares / rows), square.interval and _roots(*square.interval)),
         "bias": mean_of_sums(rows, over - under, squares),
         **{name: Estimate(binned_error_quantile(bins, level)) for name, level in QUANTILES.items()},
     }
+
+
+def error_bins(counts: Counts) -> list[float]:
+    """Returns the labels in each bin of the absolute error, of which services count those up to its bound."""
+    counted = counts.by(semconv.EVAL_ERROR_BIN, semconv.EVAL_BIN)
+    up_to = accumulate((counted.get(label, 0.0) for label in ERROR_LABELS), max)
+    return [after - before for before, after in pairwise([0.0, *up_to])]
 
 
 def _roots(low: float, high: float) -> tuple[float, float]:

@@ -150,7 +150,7 @@ def test_a_regression_has_its_errors(read):
             total(semconv.EVAL_SQUARED_ERROR_SQUARES, (errors**4).sum()),
             *(
                 total(semconv.EVAL_ERROR_BIN, int(times), of={semconv.EVAL_BIN: label})
-                for label, times in zip(ERROR_LABELS, places, strict=True)
+                for label, times in zip(ERROR_LABELS, places.cumsum(), strict=True)
             ),
         )
     )
@@ -160,7 +160,10 @@ def test_a_regression_has_its_errors(read):
         assert rows[name]["interval"] == pytest.approx(wanted.interval)
     square = mean((errors**2).tolist())
     assert rows["rmse"]["interval"] == pytest.approx(np.sqrt(square.interval))
-    assert rows["error_p50"]["value"] == pytest.approx(np.quantile(sizes, 0.5), rel=0.2)
+    for name, level in (("error_p50", 0.5), ("error_p90", 0.9), ("error_p99", 0.99)):
+        assert rows[name]["value"] == pytest.approx(np.quantile(sizes, level), rel=0.2)
+    drawn = found["versions"][0]["errors"]
+    assert [each["labels"] for each in drawn if each["labels"]] == [n for n in places.reshape(-1, 2).sum(1) if n]
 
 
 def test_means_of_single_predictions_have_an_interval(read):

@@ -72,8 +72,11 @@ def test_calibration_has_what_scores_say_and_what_labels_say():
 
 
 def test_errors_are_counted_by_size():
-    """From the smallest to the largest one that occurs; beyond the last bound there is none."""
-    bins = {ERROR_LABELS[60]: 3, ERROR_LABELS[61]: 4, ERROR_LABELS[65]: 1}
+    """From the smallest to the largest one that occurs; beyond the last bound there is none.
+
+    Services count the errors up to each bound, as the buckets of a histogram in Prometheus do.
+    """
+    bins = {name: 3 if at == 60 else 7 if at < 65 else 8 for at, name in enumerate(ERROR_LABELS) if at >= 60}
     found = errors(counted(*((semconv.EVAL_ERROR_BIN, {semconv.EVAL_BIN: name}, n) for name, n in bins.items())))
     assert [(f"{each['up_to']:.6g}", each["labels"]) for each in found] == [
         (ERROR_LABELS[61], 7), (ERROR_LABELS[63], 0), (ERROR_LABELS[65], 1),
