@@ -74,6 +74,13 @@ def test_an_exception_is_shown_once_with_its_longest_stack_trace():
     assert [kind for _, kind in found[0].lines] == ["error", "own", "own", "library", "error"]
 
 
+def test_what_recorded_an_exception_is_named_once():
+    """A span that tries again can record the same exception a thousand times."""
+    retries = raised()
+    retries["events"] *= 1000
+    assert [each.places for each in exceptions([retries, raised()], [])] == [["span predict"]]
+
+
 def test_a_long_stack_trace_keeps_its_end():
     """The cause is at the end; what is left out is counted."""
     found = exceptions([raised(stack="\n".join(map(str, range(300))))], [])[0]

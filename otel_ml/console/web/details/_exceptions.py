@@ -29,6 +29,7 @@ class ShownException(NamedTuple):
     omitted: int
     """Lines at the begin of the stack trace that are left out."""
     places: list[str]
+    """What recorded it, each once."""
     span_id: str | None
     """A span that it ended."""
 
@@ -36,18 +37,15 @@ class ShownException(NamedTuple):
 def exceptions(spans: Iterable[dict[str, Any]], logs: Iterable[dict[str, Any]]) -> list[ShownException]:
     """Each exception of a trace once; a stack trace that contains another one's is the same, seen from further out."""
     found: dict[tuple[str, str], ShownException] = {}
+    places: dict[tuple[str, str], dict[str, None]] = {}
     for place, span_id, attributes in [*_of_spans(spans), *_of_logs(logs)]:
         kind, message = (_text(attributes.get(name)) for name in (semconv.EXCEPTION_TYPE, semconv.EXCEPTION_MESSAGE))
         lines, omitted = _lines(_text(attributes.get(semconv.EXCEPTION_STACKTRACE)))
         before = found.get((kind, message))
-        places = [*(before.places if before else ()), place]
-        longest = before if before and len(before.lines) >= len(lines) else None
-        found[kind, message] = (
-            longest._replace(places=places)
-            if longest
-            else ShownException(kind, message, lines, omitted, places, span_id)
-        )
-    return list(found.values())
+        places.setdefault((kind, message), {})[place] = None
+        if before is None or len(before.lines) < len(lines):
+            found[kind, message] = ShownException(kind, message, lines, omitted, [], span_id)
+    return [shown._replace(places=[*places[key]]) for key, shown in found.items()]
 
 
 def _of_spans(spans: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
