@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml import semconv
 from otel_ml._figures.bins import ERROR_LABELS, SCORE_LABELS
-from otel_ml._figures.confusion import SLOPES, count_classes, macro
+from otel_ml._figures.confusion import SLOPES, ClassCounts, count_classes, macro
 from otel_ml._figures.estimates import delong_error
 from otel_ml._figures.from_counts import (
     QUANTILES,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 COUNTERS: Final = (
     semconv.EVAL_OUTCOMES,
+    semconv.EVAL_CLASS_OUTCOMES,
     semconv.EVAL_SCORE_BIN_COUNT,
     semconv.EVAL_SCORE_SUM,
     semconv.EVAL_PREDICTIONS,
@@ -80,7 +81,7 @@ def so_far(counts: Counts) -> SoFar:
     outcomes = counts.sums(semconv.EVAL_OUTCOMES, semconv.EVAL_PREDICTED, semconv.EVAL_ACTUAL)
     rows = counts.total(semconv.EVAL_PREDICTIONS)
     scores = class_scores(counts)
-    figures = {**_classes(outcomes, list(scores)), **_of_scores(scores), **_means(counts, rows)}
+    figures = {**_classes(outcomes, list(scores)), **_class_sets(counts), **_of_scores(scores), **_means(counts, rows)}
     return SoFar({**figures, **_errors(counts, rows)}, max(sum(outcomes.values()), rows))
 
 
@@ -115,6 +116,36 @@ def _classes(outcomes: _Outcomes, scored: list[str]) -> dict[str, Estimate]:
     if is_averaged and semconv.OTHER not in names:
         found |= {name: macro(sets, by_class, name) for name in SLOPES}
     return found
+
+
+def _class_sets(counts: Counts) -> dict[str, Estimate]:
+    """Returns the means over the classes of a multilabel model; none if some of the classes are counted together."""
+    cells = counts.sums(semconv.EVAL_CLASS_OUTCOMES, semconv.EVAL_CLASS, semconv.EVAL_OUTCOME)
+    names = {name for name, _ in cells}
+    if not names or semconv.OTHER in names:
+        return {}
+
+    def times(name: str, *outcomes: str) -> list[int]:
+        return [round(cells.get((name, outcome), 0.0)) for outcome in outcomes]
+
+    by_class = {name: ClassCounts(*times(name, "tp", "fp", "fn")) for name in sorted(names)}
+    seen = [each for each in by_class.values() if any(each)]
+    wrong = [share(each.fp + each.fn, sum(each) + sum(times(name, "tn"))) for name, each in by_class.items()]
+    found = {"hamming_loss": _mean_of_classes(wrong)}
+    for name in SLOPES:
+        found[name] = _mean_of_classes([getattr(each, name)() for each in seen])
+    return found
+
+
+def _mean_of_classes(shares: list[Estimate]) -> Estimate:
+    """Returns the mean, in which an undefined share counts as 0; the ends of the intervals are averaged too.
+
+    Classes of one set depend on each other, and counts do not say how: this is the widest that the interval can be.
+    """
+    intervals = [each.interval for each in shares if each.interval]
+    ends = tuple(zip(*intervals, strict=True)) if len(intervals) == len(shares) else ()
+    low_high = (math.fsum(ends[0]) / len(shares), math.fsum(ends[1]) / len(shares)) if ends else None
+    return Estimate(mean(each.value or 0.0 for each in shares), low_high)
 
 
 class ClassScores(NamedTuple):
