@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from labelled_data import ROWS, multiclass, regression
 from pipeline_servers import deploy_replicas
-from test_performance_of_every_task import ERROR_BIN, EXACT, EXPECTED
+from test_performance_of_every_task import ERROR_BIN, EXACT, EXPECTED, TASK_OF, estimated
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "console"))
 
@@ -67,3 +67,14 @@ def test_the_console_has_the_matrix_of_all_classes(console: Console) -> None:
     matrix = version(console, "multiclass")["confusion"]
     wanted = [[int(((y == actual) & (z == predicted)).sum()) for predicted in range(3)] for actual in range(3)]
     assert [row["cells"] for row in matrix["rows"]] == wanted
+
+
+@pytest.mark.parametrize("task", TASK_OF)
+def test_the_console_estimates_as_scikit_learn_would(console: Console, task: str) -> None:
+    """The estimate is that of rows that are there once for each class, weighted by its chance; so is the gap to labels."""
+    rows = version(console, task)["estimate"]
+    wanted, realised = estimated(task), EXPECTED[task]()
+    assert {row["figure"]: row["value"] for row in rows} == pytest.approx(wanted, rel=EXACT)
+    gaps = {row["figure"]: row["gap"] for row in rows if row["gap"] is not None}
+    assert gaps == pytest.approx({name: wanted[name] - realised[name] for name in gaps}, abs=EXACT)
+    assert {*gaps} == {*wanted} - {"auc"}
