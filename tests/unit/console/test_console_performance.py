@@ -380,6 +380,7 @@ def test_the_page_shows_each_part_that_has_data(console):
     assert cells[:5] == ["Accuracy", "0.800", "0.774 to 0.824", "0.900", "1,000"]
     assert re.search(r"class=failed><td>region</td><td><a href=.[^>]*segment=region%3Dwest.>west</a></td>.*worse", page)
     assert re.search(r"class=failed><td>2.0.0 <span class=\"tag\">canary</span>.*worse", page)
+    assert '">&lt; 0.001</span>' in page  # the p-value of versions that differ this much
     assert "<b>a" not in console.send("/performance?model=%3Cb%3Ea%2Fb&range=3d").body.decode()
     assert "Labels come from <code>GroundTruth</code>" in console.send("/performance?model=other").body.decode()
     for path in ("/", "/model", "/data", "/predictions"):

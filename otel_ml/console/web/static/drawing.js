@@ -49,7 +49,7 @@ function frame(table, colour) {
     useUTC: isUTC(),
     textStyle: { fontFamily: colour.font, fontSize: 12, color: colour.quiet },
     // one left edge, so that the times of charts above each other line up
-    grid: { left: 64, right: 16, top: 18, bottom: 24, outerBoundsMode: "none" },
+    grid: { left: 72, right: 28, top: 18, bottom: 24, outerBoundsMode: "none" },
     aria: { enabled: true, label: { description: `Chart: ${table.title}. The button "Table" shows its numbers.` } },
     tooltip: {
       trigger: "axis",
