@@ -67,8 +67,10 @@ def define(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the demo; 0 if everything that was sent was read back from the store."""
     demo = Demo(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either signal ends the processes in order
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # each ends the processes in order
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # not under nohup
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         return demo.run()
     except KeyboardInterrupt:

@@ -31,6 +31,14 @@ def test_the_overview_says_first_what_needs_attention(visit):
     expect(page.locator("tbody tr").first).to_contain_text("income")
 
 
+def test_the_tables_of_the_overview_fit_a_narrower_window(visit):
+    """Their heads break into two lines before a table is cut off at the side."""
+    page = visit("/", viewport={"width": 1180, "height": 900})
+    widths = page.eval_on_selector_all(".scroll", "all => all.map(each => [each.scrollWidth, each.clientWidth])")
+    assert widths
+    assert all(needed <= there for needed, there in widths)
+
+
 def test_the_overview_has_every_model_and_every_service(visit):
     """A model has traffic, errors, durations, verdict, performance and estimate; a service without a model is there."""
     page = visit("/")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
@@ -46,6 +49,24 @@ def test_the_batch_job_records_rows_and_labels(receiver, tmp_path) -> None:
     assert sum(point.as_int for point in outcomes) == 2000
     assert {record.trace_id for record in labels} == traces
     assert 0.75 < printed["performance"]["accuracy"] < 0.9
+
+
+def test_the_demo_ends_with_its_terminal(tmp_path) -> None:
+    """A closed terminal (SIGHUP) ends the console that the demo started."""
+    console = tmp_path / "demo" / "console.log"
+    command = [sys.executable, "-m", "otel_ml", "demo", "--port", "18020", "--console-port", "14420"]
+    demo = subprocess.Popen([*command, "--folder", str(console.parent)], stderr=subprocess.DEVNULL)
+    try:
+        while not console.exists() or "listening" not in console.read_text():
+            assert demo.poll() is None
+            time.sleep(0.05)
+        demo.send_signal(signal.SIGHUP)
+        assert demo.wait(timeout=60) == 130
+    finally:
+        demo.kill()
+
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", 14420)) != 0
 
 
 def test_the_demo_reads_back_what_it_sent(tmp_path) -> None:

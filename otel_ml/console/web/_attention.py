@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from otel_ml import semconv
 from otel_ml._report import figure_text
 from otel_ml.console.storage._queries import moment
-from otel_ml.console.web._formats import clock, decimal, feature, figure, share
+from otel_ml.console.web._formats import clock, decimal, feature, figure, number_of, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,7 +58,7 @@ def _of_model(row: dict[str, Any]) -> Iterator[Alert]:
             f"{feature(name)} {_FOUND.get(verdict, verdict)}" for name, verdict in [*changed.items()][:_NAMED]
         )
         more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
-        yield Alert(BAD, model, f"{_number(len(changed), 'feature')} changed", named + more, "/data", model)
+        yield Alert(BAD, model, f"{number_of(len(changed), 'feature')} changed", named + more, "/data", model)
     if row["calls"] and row["errors"] / row["calls"] > ERROR_SHARE:
         why = f"{figure(row['errors'])} of {figure(row['calls'])} calls"
         yield Alert(BAD, model, f"{share(row['errors'] / row['calls'])} of calls fail", why, "/model", model)
@@ -93,10 +93,6 @@ def _of_service(row: dict[str, Any]) -> Iterator[Alert]:
 
 
 def _of_late(row: dict[str, Any]) -> Alert:
-    text = f"{_number(row['records'], 'record')} arrived from before this time"
+    text = f"{number_of(row['records'], 'record')} arrived from before this time"
     why = f"the newest is of {clock(moment(row['newest_ns']))} UTC; is the clock of its sender right?"
     return Alert(WARN, row["service"], text, why, "/requests", None)
-
-
-def _number(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -74,6 +74,11 @@ def count(given: float | None) -> str | None:
     return None if given is None else figure(round(given))
 
 
+def number_of(given: int, thing: str) -> str:
+    """A number with the word for what it counts: 1 row, 2 rows."""
+    return f"{figure(given)} {thing}" if given == 1 else f"{figure(given)} {thing}s"
+
+
 def rate(given: float | None) -> str | None:
     """Something a second, three significant figures."""
     return None if given is None else f"{given:,.0f}" if given >= 100 else f"{given:.3g}"
@@ -228,6 +233,7 @@ FILTERS: Final = {
     "clock": clock,
     "count": count,
     "figure": figure,
+    "number_of": number_of,
     "decimal": decimal,
     "score": score,
     "share": share,

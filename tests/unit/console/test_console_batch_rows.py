@@ -192,3 +192,11 @@ def test_of_a_large_batch_the_page_has_the_first_rows(filled):
     assert page.count('href="/predictions/wide.') == 5
     assert re.search(r'<a href="/predictions/wide\?[^"]*">25 more rows</a>', page)
     assert len(filled.get("/api/predictions?class=wide")["predictions"][0]["fitting_rows"]["rows"]) == 20
+
+
+def test_one_more_row_is_one_row(filled):
+    """A number and its word agree."""
+    attributes = {semconv.PREDICTION_ID: "six", semconv.PREDICTION_BATCH_SIZE_ATTRIBUTE: 6}
+    body = json.dumps({"rows": [{"prediction": "six"}] * 6})
+    filled.feed(logs(record(body, IDENTITY | attributes, event=semconv.PREDICTION_EVENT, own="b6" * 8)))
+    assert ">1 more row</a>" in filled.send("/predictions?class=six").body.decode()

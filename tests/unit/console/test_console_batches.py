@@ -20,7 +20,7 @@ def test_the_page_says_how_many_rows_are_left_out(console):
     console.feed(logs(large_batch()))
 
     assert console.get("/api/predictions/b-1")["event"]["rows_omitted"] == 998
-    assert "998 more rows are counted" in console.send("/predictions/b-1").body.decode()
+    assert "998 more rows counted in the metrics" in console.send("/predictions/b-1").body.decode()
 
 
 def test_a_row_that_is_left_out_says_so_and_shows_its_label(console):
