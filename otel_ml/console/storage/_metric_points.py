@@ -13,6 +13,9 @@ from otel_ml.console.storage._queries import fetch, parse
 if TYPE_CHECKING:
     import duckdb
 
+REAL: Final = "(value is null or abs(value) < 1e100)"
+"""The SQL condition that leaves out points which nobody counted or measured: NaN, infinity, and what is so large that
+sums and squares of it become infinite."""
 SERIES_LIMIT: Final = 50_000
 """Rows that are read; one process exports fewer series about a model."""
 _DELTA: Final = 1
@@ -44,7 +47,7 @@ class Span(NamedTuple):
         marks = ", ".join("?" * len(names))
         condition = f"name in ({marks}) and kind = ? and time_ns >= ? and (? is null or time_ns < ?)"
         return (
-            f"{condition} and (? is null or model = ?)",
+            f"{condition} and (? is null or model = ?) and {REAL}",
             [*names, kind, self.oldest_ns, self.until_ns, self.until_ns, self.model, self.model],
         )
 

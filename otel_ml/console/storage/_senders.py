@@ -1,10 +1,12 @@
 """The ledger of each sender: what it produced, what became of it, as the sender itself exports it."""
 
+# ruff: noqa: S608 - names of columns are ours, everything from outside is a parameter
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
+from otel_ml.console.storage._metric_points import REAL
 from otel_ml.console.storage._queries import fetch, moment, parse
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def senders(cursor: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     found = fetch(
         cursor,
         "select name, resource, service_name, any_value(attributes) as attributes, max(time_ns) as time_ns, "
-        "arg_max(value, time_ns) as value from points where name in (select unnest(?::varchar[])) "
+        f"arg_max(value, time_ns) as value from points where name in (select unnest(?::varchar[])) and {REAL} "
         "group by name, series, resource, service_name order by time_ns limit ?",
         [names, _LIMIT],
     )

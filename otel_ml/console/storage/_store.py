@@ -62,9 +62,9 @@ class Database:
                 moved = _move_aside(Path(path), version)
                 connection = _connect(path)
             _create(connection)
+            opened = cls(connection, options)
         except (OSError, duckdb.Error) as error:
             raise ConsoleError(_reason(path, error)) from error
-        opened = cls(connection, options)
         opened.moved_aside = moved
         return opened
 
@@ -215,6 +215,6 @@ def _reason(path: str, error: Exception) -> str:
         return f"{path} is in use by another process; stop that one or choose another --database"
     if "not a valid DuckDB" in text:
         return f"{path} is not a DuckDB file; choose another --database"
-    if "orrupt" in text:
+    if "orrupt" in text or "Could not read enough bytes" in text:
         return f"{path} is damaged ({text[:200]}); delete it or choose another --database"
     return f"{path} cannot be opened: {text[:200]}; choose another --database"

@@ -80,11 +80,13 @@ def test_a_file_after_a_power_failure_opens_or_says_what_to_do(tmp_path):
         shutil.copy(file, tmp_path / name)
     log = (tmp_path / "console.duckdb.wal").read_bytes()
     store.close()
+    (tmp_path / "half").write_bytes((tmp_path / "console.duckdb").read_bytes()[:20_000])
     (tmp_path / "cut.wal").write_bytes(log[:-3])
     Database.open(Options(database=str(tmp_path / "cut"))).close()
     (tmp_path / "zeros.wal").write_bytes(log[: len(log) // 2] + bytes(len(log) // 2))
-    with pytest.raises(ConsoleError, match=r"zeros is damaged \(.*\); delete it or choose another --database$"):
-        Database.open(Options(database=str(tmp_path / "zeros")))
+    for name in ("zeros", "half"):
+        with pytest.raises(ConsoleError, match=rf"{name} is damaged \(.*\); delete it or choose another --database$"):
+            Database.open(Options(database=str(tmp_path / name)))
 
 
 def test_a_user_without_a_home_is_asked_for_a_file(monkeypatch):

@@ -5,9 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 
 import pytest
-from console_feed import IDENTITY, counter, label, logs, metrics, prediction, record
+from console_feed import IDENTITY, NOW, counter, label, logs, metrics, pairs, prediction, record
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    NumberDataPoint,
+    Sum,
+)
 
 from otel_ml import semconv
 
@@ -18,6 +27,21 @@ LISTS = (
     "/predictions?range=1h&model=fraud&column=features&column=id", "/predictions?range=1h&model=fraud&feature=note%3Dx",
 )  # fmt: skip
 DEEP = "[" * 900 + "]" * 900
+
+
+KINDS = ("gauge", "sum", "histogram")
+
+
+def of_kind(kind, name, figure, at, attributes):
+    """A metric of a kind with one figure."""
+    given = {"time_unix_nano": at, "start_time_unix_nano": NOW - 10**9, "attributes": pairs(attributes)}
+    if kind == "histogram":
+        point = HistogramDataPoint(count=3, sum=figure, explicit_bounds=[1.0], bucket_counts=[1, 2], **given)
+        return Metric(name=name, histogram=Histogram(data_points=[point], aggregation_temporality=2))
+    point = NumberDataPoint(as_double=figure, **given)
+    if kind == "gauge":
+        return Metric(name=name, gauge=Gauge(data_points=[point]))
+    return Metric(name=name, sum=Sum(data_points=[point], aggregation_temporality=2, is_monotonic=True))
 
 
 def event(own_id, body, **more):
@@ -64,6 +88,34 @@ def test_a_range_of_years_has_a_chart(console, page):
     console.feed(metrics(counter(7)), logs(prediction()))
     answer = console.send(f"{page}?model=fraud&from=1970-01-01&to=2262-01-01")
     assert (answer.status, len(answer.body) < 100 << 10) == (200, True)
+
+
+PAGES = (
+    "/?range=1h", "/model?range=1h", "/data?range=1h", "/performance?range=1h", "/resources?range=1h", "/health", "/report?range=1h",
+    "/metrics?range=1h", "/api/senders", "/api/summary", "/api/metrics", "/api/features?model=fraud",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("figure", [math.nan, -math.inf, 1e308])
+def test_a_figure_that_is_none_breaks_no_page(console, figure):
+    """A sender divides by zero: of any metric that the pages know, NaN, infinity and what is beyond all measure are
+    left out (argoproj/argo-rollouts#2758).
+    """
+    some = {
+        semconv.MODEL_NAME: "fraud",
+        semconv.FEATURE_NAME: "age",
+        semconv.FEATURE_BIN: "0 [0, 1)",
+        semconv.SIGNAL: "traces",
+    }
+    known = [each for each in vars(semconv).values() if isinstance(each, semconv.Metric)]
+    console.feed(
+        *(
+            metrics(*(of_kind(kind, each.name, figure, NOW + at, some) for kind in KINDS for each in known))
+            for at in range(2)
+        )
+    )
+    for path in PAGES:
+        assert console.send(path).status == 200, path
 
 
 def test_a_spreadsheet_runs_nothing_of_a_csv_file(console):

@@ -1,10 +1,12 @@
 """How the values of each feature were distributed in training, as the service exported it."""
 
+# ruff: noqa: S608 - names of columns are ours, everything from outside is a parameter
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
+from otel_ml.console.storage._metric_points import REAL
 from otel_ml.console.storage._queries import fetch, parse
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ def reference_bins(
     found = fetch(
         cursor,
         "select attributes, arg_max(value, time_ns) as share, max(time_ns) as newest_ns from points "
-        "where name = ? and model = ? group by attributes order by newest_ns desc limit ?",
+        f"where name = ? and model = ? and {REAL} group by attributes order by newest_ns desc limit ?",
         [semconv.FEATURE_REFERENCE_SHARE.name, model, _BINS],
     )
     bins: dict[str, dict[str, float]] = {}
