@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _configuration(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns what most clients take; with whole paths, since a client has another PATH and folder."""
+    """Returns what most clients take; with full paths, since a client has another PATH and folder."""
     token = [] if arguments.token_file is None else ["--token-file", str(arguments.token_file.resolve())]
     command = ["-m", "otel_ml", "mcp", "--console", arguments.console, *token]
     return {"mcpServers": {"otel-ml": {"command": sys.executable, "args": command}}}

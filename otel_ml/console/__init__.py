@@ -1,4 +1,4 @@
-"""The embedded back end: OTLP over HTTP in, a DuckDB file, a JSON API and a web page out."""
+"""The embedded back end: OTLP over HTTP and gRPC in, a DuckDB file, a JSON API and web pages out."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def test_a_request_that_was_refused_and_a_row_of_a_batch(visit):
 
 
 def test_a_late_label_appears_on_the_open_page(visit, filled):
-    """Whoever waits on the page of a prediction sees its label arrive."""
+    """A reader who waits on the page of a prediction sees its label arrive."""
     page = visit()
     page.get_by_role("navigation").get_by_role("link", name="Predictions").click()
     page.get_by_role("link", name="Unlabelled").click()

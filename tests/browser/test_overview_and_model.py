@@ -142,7 +142,7 @@ def test_dragging_over_a_chart_chooses_the_range(visit):
 
 
 def test_a_range_is_typed_in_local_time_and_kept_for_another_model(visit):
-    """Begin and end are typed in the zone of the reader, stand in the bar, and stay (Arize-ai/phoenix#6018)."""
+    """Start and end are typed in the zone of the reader, stand in the bar, and stay (Arize-ai/phoenix#6018)."""
     page = visit("/model?model=fraud&range=6h", timezone_id="Asia/Tokyo")
     page.click(".period summary")
     page.fill(".period input[name=from]", "2026-01-02T10:00:00")
@@ -168,7 +168,7 @@ def test_times_are_shown_in_utc_on_demand(visit):
 
 
 def test_a_range_of_ones_own_is_fixed(visit):
-    """With begin and end in the address the page shows what lay between, and does not update."""
+    """With start and end in the address the page shows what lay between, and does not update."""
     page = visit("/model?model=fraud&from=2020-01-01T00:00&to=2020-01-02T00:00")
     expect(page.locator(".empty")).to_contain_text("fraud has not predicted in this time")
     expect(page.locator("#state")).to_be_disabled()

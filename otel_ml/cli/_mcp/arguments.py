@@ -143,7 +143,7 @@ ONE_MODEL: Final = ToolArgument("model", MODEL.meaning, is_required=True)
 VERSION: Final = ToolArgument("version", "version of the model")
 ROLE: Final = ToolArgument("role", "role of the version", options=("primary", "canary", "shadow"))
 SERVICE: Final = ToolArgument("service", "name of a service")
-SINCE: Final = ToolArgument("since", f"begin: {_TIMES}")
+SINCE: Final = ToolArgument("since", f"start: {_TIMES}")
 UNTIL: Final = ToolArgument("until", "end, in the same form")
 TRACE: Final = ToolArgument("trace_id", "id of a trace, 32 hex digits")
 PAGING: Final = (

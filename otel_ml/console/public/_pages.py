@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from otel_ml.console.web._frame import Frame
 
 _HERE: Final = re.compile(r"/(?![/\\])[!-\[\]-~]{0,4000}")
-"""An address on this host: browsers read two slashes, or one and a backslash, as the begin of another host."""
+"""An address on this host: browsers read two slashes, or one and a backslash, as the start of another host."""
 _FORM_BYTES: Final = 8192
 _FORM_SECONDS: Final = 10.0
 

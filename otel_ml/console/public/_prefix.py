@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_ADDRESS: Final = re.compile(rb'(\b(?:href|src|action)=")/(?!/)')
-"""The begin of an address on a page; a quotation mark in a value is escaped."""
+_ADDRESS: Final = re.compile(rb'(\b(?:href|src|action)=")/')
+"""The start of an address on a page; a quotation mark in a value is escaped."""
 _COOKIE_PATH: Final = re.compile(r"(; path=)/", re.IGNORECASE)
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -36,11 +35,6 @@ class Span(NamedTuple):
     model: str | None
     oldest_ns: int
     until_ns: int | None = None
-
-    @classmethod
-    def last_hours(cls, hours: int, model: str | None = None) -> Span:
-        """Returns the span that ends now."""
-        return cls(model, time.time_ns() - hours * 3600 * 10**9)
 
     def where(self, names: Sequence[str], kind: str) -> tuple[str, list[Any]]:
         """Returns the SQL condition with its parameters."""

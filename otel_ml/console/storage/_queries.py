@@ -88,12 +88,6 @@ def points(cursor: duckdb.DuckDBPyConnection, name: str, limit: int) -> list[dic
     return found
 
 
-def models(cursor: duckdb.DuckDBPyConnection) -> list[str]:
-    """Names of the stored models, at most a hundred."""
-    found = fetch(cursor, "select distinct model from predictions where model is not null order by model limit 100", [])
-    return [row["model"] for row in found]
-
-
 def summary(cursor: duckdb.DuckDBPyConnection, model: str | None = None) -> dict[str, Any]:
     """Counts over everything stored, of one model or of all.
 

@@ -22,7 +22,7 @@ _LIMIT: Final = 20_000
 
 
 def senders(cursor: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    """The newest figures of each sender, the one that was heard last first.
+    """The newest figures of each sender, the one with the newest first.
 
     For each signal: produced = delivered + rejected + dropped + in flight.
     """

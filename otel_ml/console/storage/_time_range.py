@@ -24,7 +24,7 @@ class TimeRange(NamedTuple):
 
     @property
     def starts(self) -> list[int]:
-        """The begin of each step; a last one that has hardly begun is left out."""
+        """The start of each step; a last one that has hardly begun is left out."""
         found = list(range(self.since_ns, self.until_ns, self.step_ns))
         short = len(found) > 1 and self.until_ns - found[-1] < _SETTLED_NS
         return found[:-1] if short else found

@@ -153,11 +153,11 @@ def moment(given: str | None, *, ago: bool = False, fine: bool = False) -> Marku
 
 
 def period(view: PageView) -> Markup | str:
-    """The time range of a page in words, or its begin and end."""
+    """The time range of a page in words, or its start and end."""
     if view.range:
         return view.label
-    begin, end = (moment(iso(each)) for each in (view.window.since_ns, view.window.until_ns))
-    return Markup("{} to {}").format(begin, end)
+    start, end = (moment(iso(each)) for each in (view.window.since_ns, view.window.until_ns))
+    return Markup("{} to {}").format(start, end)
 
 
 def after(given: str, begin_ns: int) -> str:
@@ -193,8 +193,8 @@ def prediction_address(row: Mapping[str, Any], own_id: str | None = None) -> str
     return f"{address}?{of}" if of else address
 
 
-def begin(text: str) -> str:
-    """Text with a capital at its begin; the others stay as they are."""
+def capitalized(text: str) -> str:
+    """Text with a capital first letter; the others stay as they are."""
     return text[:1].upper() + text[1:]
 
 
@@ -230,7 +230,6 @@ def tones(names: list[str]) -> list[tuple[str, str]]:
 
 FILTERS: Final = {
     "seconds": seconds,
-    "clock": clock,
     "count": count,
     "figure": figure,
     "number_of": number_of,
@@ -252,7 +251,7 @@ FILTERS: Final = {
     "path": path,
     "unit": unit_name,
     "named": figure_text,
-    "begin": begin,
+    "capitalized": capitalized,
     "family": family,
     "prediction_address": prediction_address,
 }

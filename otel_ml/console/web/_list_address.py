@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from otel_ml.console.storage._queries import moment
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from otel_ml.console.storage.lists._conditions import Place
+    from otel_ml.console.web._parameters import Parameter
+
+_OF_BAR: Final = frozenset({"model", "since", "until"})
+"""What the API takes and a page has in its bar."""
 
 
 @dataclass(frozen=True)
@@ -69,3 +73,8 @@ class ListAddress:
             "newest": None if after is None else self.link({}, closed),
             "looked_back_to": moment(following.place_ns) if following is not None and is_short else None,
         }
+
+
+def without_bar(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
+    """Returns the parameters of a list of the API that its page has beside those of the bar."""
+    return tuple(one for one in parameters if one.name not in _OF_BAR)

@@ -135,7 +135,7 @@ def _performance(cursor: Any, model: str, since_ns: int | None, until_ns: int | 
 
 
 def _span(model: str | None, since_ns: int | None, until_ns: int | None, hours: int) -> Span:
-    """Returns what is read; without a begin some hours until the end."""
+    """Returns what is read; without a start the last hours before the end."""
     end_ns = time.time_ns() if until_ns is None else until_ns
     return Span(model, end_ns - hours * 3600 * 10**9 if since_ns is None else since_ns, until_ns)
 

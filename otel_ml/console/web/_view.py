@@ -30,7 +30,7 @@ RANGES: Final = {
 STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 """Seconds of a step of a chart."""
 _POINTS: Final = 60
-"""The most points of a chart of a range of one's own."""
+"""The most points of a chart of a range that is not one of these."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class PageView:
 
     model: str | None
     range: str
-    """Name of the range; empty if the address has its begin and end."""
+    """Name of the range; empty if the address has its start and end."""
     window: TimeRange
 
     @property
@@ -79,7 +79,7 @@ class PageView:
 
 
 def view(parameters: QueryParams, now_ns: int, default_range: str) -> PageView:
-    """Returns what an address asks for; a range wins over begin and end."""
+    """Returns what an address asks for; a range wins over start and end."""
     name = parameters.get("range") or ""
     since, until = (_query_parameters.moment(parameters, each) for each in ("from", "to"))
     if name and name not in RANGES:

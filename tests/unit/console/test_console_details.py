@@ -50,8 +50,8 @@ def test_a_bin_has_a_name_without_its_number():
     ]  # fmt: skip
 
 
-def test_a_time_is_told_from_the_begin():
-    """A log line says how long after the begin of its trace it was."""
+def test_a_time_is_shown_from_the_start_of_its_trace():
+    """A log line says how long after the start of its trace it was."""
     assert (after("1970-01-01T00:00:01.000500Z", 10**9), after("1970-01-01T00:00:00.5Z", 10**9)) == (
         "+500 µs",
         "-500 ms",

@@ -50,7 +50,7 @@ def test_a_range_has_whole_steps():
 
 
 def test_a_view_is_its_address():
-    """Model and range, or begin and end, come back in the links of a page."""
+    """Model and range, or start and end, come back in the links of a page."""
     found = view(QueryParams("model=a%2Fb%20c&range=6h"), NOW, "1h")
     assert found.link("/data") == "/data?model=a%2Fb+c&range=6h"
     fixed = view(QueryParams("from=2026-01-01T10:00&to=2026-01-01T10:20"), NOW, "1h")

@@ -9,7 +9,18 @@ import pytest
 from console_feed import NOW, SPAN, TRACE, batch, label, logs, prediction, span, traces
 
 from otel_ml._report import figure_text
-from otel_ml.console.web._formats import begin, decimal, family, figure, score, seconds, share, size, unit_name, value
+from otel_ml.console.web._formats import (
+    capitalized,
+    decimal,
+    family,
+    figure,
+    score,
+    seconds,
+    share,
+    size,
+    unit_name,
+    value,
+)
 from otel_ml.console.web.details._waterfall import DEPTH_MAX, waterfall
 
 
@@ -96,9 +107,9 @@ def test_a_wrong_address_says_so(console):
 
 
 def test_figures_of_performance_have_the_names_that_people_write():
-    """Abbreviations stay in capitals, also at the begin of a line."""
+    """Abbreviations stay in capitals, also at the start of a line."""
     names = ("accuracy", "f1", "auc", "mae", "average_precision")
-    assert [begin(figure_text(each)) for each in names] == [
+    assert [capitalized(figure_text(each)) for each in names] == [
         "Accuracy", "F1", "AUC", "Mean absolute error", "Average precision"
     ]  # fmt: skip
 

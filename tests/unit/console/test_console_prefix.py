@@ -64,8 +64,9 @@ def test_redirects_cookies_and_the_api_have_the_prefix(below):
     assert f"; Path={PREFIX}/;" in headers["set-cookie"] + ";"
     cookie = cookie_of(headers)
     assert ask(below, f"{PREFIX}/search?q=p-1", Cookie=cookie)[1]["location"] == f"{PREFIX}/predictions/p-1"
-    columns = ask(below, f"{PREFIX}/predictions?columns=time", Cookie=cookie)[1]["set-cookie"]
-    assert columns is None or f"Path={PREFIX}/predictions" in columns
+    columns = ask(below, f"{PREFIX}/predictions?column=id", Cookie=cookie)[1]["set-cookie"]
+    assert f"Path={PREFIX}/predictions;" in columns
+    assert ask(below, PREFIX, Cookie=cookie)[0] == 200
     assert below.get(f"{PREFIX}/api/openapi.json")["servers"] == [{"url": PREFIX}]
     style = re.search(rf'href="({PREFIX}/static/[^"]+\.css)"', page)[1]
     assert below.send(style).headers["content-type"].startswith("text/css")

@@ -70,5 +70,5 @@ def found(console, text):
     ],
 )  # fmt: skip
 def test_an_id_is_found_however_it_was_copied(filled, text, address):
-    """An id leads to its page in upper case, in quotes, within a traceparent, as a row of a batch, or by its begin."""
+    """An id leads to its page in upper case, in quotes, within a traceparent, as a row of a batch, or by its first characters."""
     assert found(filled, text) == address

@@ -66,5 +66,5 @@ def _text(row: dict[str, Any], label: str) -> str:
 
 
 def period_keys(window: TimeRange) -> list[str]:
-    """Returns the begin of each period."""
+    """Returns the start of each period."""
     return [f"{moment(start)[:19]}Z" for start in (window.since_ns, *period_edges(window))]

@@ -123,5 +123,5 @@ def version_name(row: dict[str, Any]) -> str:
 
 
 def step_keys(window: TimeRange) -> list[str]:
-    """The begin of each step as a table has it."""
+    """The start of each step as a table has it."""
     return [f"{moment(start)[:19]}Z" for start in window.starts]

@@ -27,7 +27,7 @@ class ShownException(NamedTuple):
     message: str
     lines: list[tuple[str, str]]
     omitted: int
-    """Lines at the begin of the stack trace that are left out."""
+    """Lines at the start of the stack trace that are left out."""
     places: list[str]
     """What recorded it, each once."""
     span_id: str | None

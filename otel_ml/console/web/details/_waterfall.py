@@ -34,7 +34,7 @@ class Bar(NamedTuple):
     is_error: bool
     is_prediction: bool
     begin: float
-    """Seconds since the begin of the trace."""
+    """Seconds since the start of the trace."""
     kind: str
     status: str
 

@@ -14,7 +14,7 @@ from otel_ml.console.storage.lists import _log_list
 from otel_ml.console.storage.lists._log_list import LogFilter
 from otel_ml.console.web import _parameters
 from otel_ml.console.web._frame import PLACE
-from otel_ml.console.web._list_address import ListAddress
+from otel_ml.console.web._list_address import ListAddress, without_bar
 from otel_ml.console.web._operations import LOG_FILTER
 from otel_ml.console.web.charts._model_charts import step_table
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from otel_ml.console.web._frame import Frame
 
-_OF_BAR: Final = frozenset({"model", "since", "until"})
-_FILTER: Final = tuple(one for one in LOG_FILTER if one.name not in _OF_BAR)
+_FILTER: Final = without_bar(LOG_FILTER)
 _RECORD: Final = _parameters.text("record", "key of the record that is shown in full")
 _PARAMETERS: Final = (*_FILTER, _RECORD, _parameters.PAGE_LIMIT, _parameters.AFTER)
 _LEVELS: Final[dict[str, dict[str, str]]] = {

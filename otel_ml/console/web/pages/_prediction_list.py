@@ -14,7 +14,7 @@ from otel_ml.console.storage.lists._feature_condition import quoted
 from otel_ml.console.storage.lists._prediction_filter import PredictionFilter
 from otel_ml.console.storage.lists._segment_filter import segments
 from otel_ml.console.web import _parameters
-from otel_ml.console.web._list_address import ListAddress
+from otel_ml.console.web._list_address import ListAddress, without_bar
 from otel_ml.console.web._operations import PREDICTION_FILTER
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ _STANDARD: Final = "standard"
 _COLUMN: Final = _parameters.choice(
     "column", "columns of the table", (*COLUMNS, _STANDARD), field="columns", is_repeated=True
 )
-_OF_BAR: Final = frozenset({"model", "since", "until"})
-_FILTER: Final = tuple(one for one in PREDICTION_FILTER if one.name not in _OF_BAR)
+_FILTER: Final = without_bar(PREDICTION_FILTER)
 _PARAMETERS: Final = (*_FILTER, _COLUMN, _parameters.PAGE_LIMIT, _parameters.AFTER)
 _KINDS: Final[dict[str, dict[str, str]]] = {
     "All": {},

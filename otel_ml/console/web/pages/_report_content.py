@@ -39,7 +39,7 @@ def report_content(
 
     Args:
         model: Name of the model.
-        begin: Begin of the window, ISO 8601.
+        begin: Start of the window, ISO 8601.
         end: Its end.
         features: Rows of features with bins, the most severe first.
         found: The performance of all versions.

@@ -11,7 +11,7 @@ from otel_ml.console.storage.lists import _request_list
 from otel_ml.console.storage.lists._http_names import http_of
 from otel_ml.console.storage.lists._request_list import RequestFilter
 from otel_ml.console.web import _parameters
-from otel_ml.console.web._list_address import ListAddress
+from otel_ml.console.web._list_address import ListAddress, without_bar
 from otel_ml.console.web._operations import REQUEST_FILTER
 from otel_ml.console.web.details import _exceptions, _waterfall
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from otel_ml.console.web._frame import Frame
 
-_OF_BAR: Final = frozenset({"model", "since", "until"})
-_FILTER: Final = tuple(one for one in REQUEST_FILTER if one.name not in _OF_BAR)
+_FILTER: Final = without_bar(REQUEST_FILTER)
 _PARAMETERS: Final = (*_FILTER, _parameters.PAGE_LIMIT, _parameters.AFTER)
 _KINDS: Final[dict[str, dict[str, str]]] = {
     "All": {},

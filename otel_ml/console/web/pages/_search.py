@@ -26,7 +26,7 @@ _AROUND: Final = " \t\r\n\"'`,;<>"
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}")
 _SPAN: Final = re.compile(r"[0-9a-f]{16}")
 _PREFIX: Final = 4
-"""The shortest begin of an id that is looked for."""
+"""The fewest characters of an id that are looked for."""
 
 
 def routes(frame: Frame) -> list[BaseRoute]:
@@ -46,7 +46,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
 def _find(cursor: Any, wanted: str) -> str | None:
     """Returns the address of the page; None if nothing has the id or name.
 
-    An id is also found if it was copied in upper case, within a `traceparent`, or only its begin.
+    An id is also found if it was copied in upper case, within a `traceparent`, or by its first characters.
     """
     if wanted in _models.names(cursor):
         return f"/model?model={path(wanted)}"

@@ -51,7 +51,7 @@ document.addEventListener("formdata", ({ formData }) => {
     formData.delete(name);
     for (const value of values) formData.append(name, value);
   }
-  // a range by its name wins over begin and end
+  // a range by its name wins over start and end
   if (formData.has("range")) for (const name of ["from", "to"]) formData.delete(name);
 });
 startKeys();

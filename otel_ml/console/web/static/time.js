@@ -55,7 +55,7 @@ export function showLocalTimes() {
   zones.textContent = isUTC() ? "Show local times" : "Show UTC";
 }
 
-// Begin and end of a range are typed in the zone that is shown, and sent as UTC.
+// Start and end of a range are typed in the zone that is shown, and sent as UTC.
 function typed(moment) {
   const shifted = isUTC() ? moment : moment - new Date(moment).getTimezoneOffset() * 60_000;
   return new Date(shifted).toISOString().slice(0, 19);
