@@ -79,7 +79,10 @@ def test_a_trace_says_that_clocks_differ(console):
     caller = span("call", own="a1" * 8, **of)
     beside = span("same clock", own="a2" * 8, parent="a1" * 8, **of)
     early = span("early", own="a3" * 8, parent="a1" * 8, **of | {"start": NOW - 90 * SECOND})
-    console.feed(traces(caller, service="caller"), traces(beside, service="beside"), traces(early, service="early"))
+    queued = span("of its own", own="a4" * 8, parent="a1" * 8, **of | {"start": NOW - 90 * SECOND})
+    console.feed(
+        traces(caller, queued, service="caller"), traces(beside, service="beside"), traces(early, service="early")
+    )
     shown = console.send("/traces/" + "a8" * 16).body.decode()
     assert "Spans of early begin 90 s before those that called them: the clocks of the two differ." in shown
     assert shown.count("begin 90 s before") == shown.count("those that called them") == 1

@@ -18,6 +18,7 @@ from otel_ml.console.storage._histograms import Histogram, histograms
 from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.storage._time_range import TimeRange
 from otel_ml.console.web._attention import alerts, is_worse
+from otel_ml.console.web._overview_rows import verdicts
 from otel_ml.console.web._query_parameters import BadParameterError
 from otel_ml.console.web._view import view
 from otel_ml.console.web.charts._model_events import events
@@ -166,6 +167,19 @@ def test_the_worst_comes_first():
         ("b", "1 feature changed", "age has values out of range"),
         ("a", "a score no longer means what it did in training", "labels and estimate differ by 0.100"),
     ]
+
+
+def test_many_changed_features_are_counted():
+    """Three features are named; one without a finding has not changed, whatever its verdict."""
+    found = verdicts(
+        [{"feature": name, "findings": [semconv.MISSING], "verdict": semconv.MISSING} for name in "abcdea"]
+        + [{"feature": "f", "findings": [], "verdict": "too_few"}]
+    )
+    assert (len(found["changed"]), found["known"]) == (5, 6)
+    row = {"model": "m", "calls": 0, "errors": 0, "changed": found["changed"], "realised": None, "estimate": None}
+    (alert,) = alerts([row], [])
+    assert alert.text == "5 features changed"
+    assert alert.why == "a has missing values, b has missing values, c has missing values and 2 more"
 
 
 def test_a_service_without_a_model_is_shown(console):
