@@ -91,8 +91,9 @@ def test_a_text_that_is_not_utf_8_does_not_lose_its_request(console, by_grpc):
     """A name cut within a character is repaired; its neighbours are stored (open-telemetry/oteps#257)."""
     own = "d1" * 8 if by_grpc else "d2" * 8
     bad = span("caf\u00e9", own=own, trace="d0" * 16, attributes={"path": "r\u00e9sum\u00e9"})
-    sent = traces(bad, span(f"whole {by_grpc}", own=own[::-1], trace="d0" * 16)).SerializeToString()
-    broken = sent.replace("\u00e9".encode(), b"\xc3x")
+    sent = traces(bad, span(f"whole {by_grpc}", own=own[::-1], trace="d0" * 16))
+    sent.resource_spans[0].resource.entity_refs.add(type="host", id_keys=["host.id", "\u00e9"])
+    broken = sent.SerializeToString().replace("\u00e9".encode(), b"\xc3x")
     if by_grpc:
         receiver = GrpcReceiver(console.ingest, Options(grpc_port=0))
         with grpc.insecure_channel(receiver.start()) as channel:

@@ -134,6 +134,7 @@ def test_events_are_the_source_if_there_is_one_for_each_prediction(console):
     console.feed(logs(*(prediction(f"p-{index}") for index in range(10))), metrics(counter(10, start=NOW - SECOND)))
     assert " 10 0.0 % 4 ms / 4 ms / 4 ms" in page(console, "/?range=1h")
     assert "have no event" not in page(console, "/model?range=1h")
+    assert [_counted.is_sample({"rows": 10}, {"rows": rows}) for rows in (20, 21)] == [False, True]
 
 
 def test_what_is_cancelled_is_no_error(console):
@@ -204,6 +205,14 @@ def test_what_happens_at_one_moment_has_one_letter():
     errors = [{"error_type": name, "first_ns": NOW - at} for name, at in (("A", HOUR // 2), ("B", HOUR // 2), ("C", 1))]
     found = [(event["letter"], event["text"]) for event in events([], errors, [], window)]
     assert found == [("A", "first A"), ("A", "first B"), ("B", "first C")]
+
+
+def test_a_version_is_new_if_another_one_was_there_before():
+    """A version that starts within a step of the first one is not new, such as a canary that starts with the service."""
+    window = TimeRange.of(NOW - HOUR, NOW, 60 * SECOND)
+    begun = (("1.0.0", 0), ("1.1.0", 60), ("2.0.0", 61))
+    rows = [{"version": name, "role": "", "first_ns": NOW - HOUR // 2 + after * SECOND} for name, after in begun]
+    assert [event["text"] for event in events(rows, [], [], window)] == ["version 2.0.0 is new"]
 
 
 def test_stages_come_from_histograms(console):
