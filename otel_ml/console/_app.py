@@ -45,7 +45,7 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 def build(store: Database, ingest: IngestQueue, options: Options) -> ASGIApp:
     """The ASGI application over an open store and a queue."""
     reader, receiver = QueryRunner(store), Receiver(ingest, options)
-    frame = Frame(reader, has_login=options.token is not None)
+    frame = Frame(reader, has_login=options.token is not None, prefix=options.url_prefix)
 
     async def failed(request: Request, problem: Exception) -> Response:
         status = problem.status_code if isinstance(problem, HTTPException) else 500

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from otel_ml.console.public._attempts import SECONDS, Attempts
 from otel_ml.console.public._sessions import Sessions
 from otel_ml.console.public._token import Token
+from otel_ml.console.web._frame import is_secure
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -70,7 +71,7 @@ class LoginPages:
         if not self.token.is_token(form.get("token", "").strip()):
             self._attempts.fail(address)
             return self._page(401, following, "This is not the token of this console.")
-        cookie = self.sessions.begin(secure=_is_secure(request))
+        cookie = self.sessions.begin(secure=is_secure(request))
         target = following if _HERE.fullmatch(following) else "/"
         return Response(status_code=303, headers={"location": target, "set-cookie": cookie})
 
@@ -85,10 +86,6 @@ class LoginPages:
 def _is_foreign(request: Request) -> bool:
     # not `Origin`: a proxy may change the host's name, and without referrers a form has none
     return request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}
-
-
-def _is_secure(request: Request) -> bool:
-    return "https" in {request.url.scheme, request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()}
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -53,8 +53,10 @@ _TEMPLATES: Final = Path(__file__).parent / "templates"
 class Frame:
     """Renders the pages."""
 
-    def __init__(self, reader: QueryRunner, *, has_login: bool = False) -> None:
+    def __init__(self, reader: QueryRunner, *, has_login: bool = False, prefix: str = "") -> None:
         self.reader = reader
+        self._has_login = has_login
+        self._prefix = prefix
         self.static = _assets.prefix()
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -111,7 +113,7 @@ class Frame:
         models = await self.reader.read(_models.names)
         return self._answer(
             template, 200, view=shown, models=models, here=request.url.path, kept=kept, is_live=shown.is_live,
-            address=f"http://{request.headers.get('host', '127.0.0.1')}", **values,
+            command=self._command(request), **values,
         )  # fmt: skip
 
     def message(self, status: int, text: str) -> Response:
@@ -126,5 +128,16 @@ class Frame:
         """Returns a page without the bar."""
         return self._answer(template, status, **values)
 
+    def _command(self, request: Request) -> str:
+        """Returns what starts a service that sends to this console, at the address under which the reader has it."""
+        scheme, host = "https" if is_secure(request) else "http", request.headers.get("host", "127.0.0.1")
+        token = ' OTEL_EXPORTER_OTLP_HEADERS="Authorization=Bearer <token>"' if self._has_login else ""
+        return f"OTEL_EXPORTER_OTLP_ENDPOINT={scheme}://{host}{self._prefix}{token} python service.py"
+
     def _answer(self, template: str, status: int, **values: Any) -> Response:
         return HTMLResponse(self._templates.get_template(template).render(values), status)
+
+
+def is_secure(request: Request) -> bool:
+    """Whether a browser reached the console, or the proxy before it, over TLS."""
+    return "https" in {request.url.scheme, request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()}

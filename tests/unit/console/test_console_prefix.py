@@ -5,6 +5,7 @@ Sources: microsoft/aspire#5134 and #4528, mlflow/mlflow#2823 and #643, Arize-ai/
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 
@@ -53,6 +54,15 @@ def test_values_are_not_addresses(below):
     """A text that looks like a link is shown as it is."""
     page = below.send(f"{PREFIX}/predictions/p-1").body.decode()
     assert "href=&#34;/y&#34;" in page
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_empty_page_says_how_to_send_through_the_proxy(below, scheme):
+    """The command has the scheme, host and path under which the reader has the console, and that it needs the token."""
+    proxy = {"Host": "ml.example.org", "X-Forwarded-Proto": scheme}
+    page = below.send(f"{PREFIX}/requests?from=1&to=2", **proxy).body.decode()
+    sent = f"OTEL_EXPORTER_OTLP_ENDPOINT={scheme}://ml.example.org{PREFIX} OTEL_EXPORTER_OTLP_HEADERS="
+    assert sent + '"Authorization=Bearer <token>" python service.py' in html.unescape(page)
 
 
 def test_redirects_cookies_and_the_api_have_the_prefix(below):
