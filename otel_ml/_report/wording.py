@@ -24,7 +24,7 @@ _FIGURES: Final = {
     "ndcg": "NDCG",
     "brier_score": "Brier score",
 }
-_RANGE: Final = re.compile(r"\d+ [\[(](?P<low>\S+), (?P<high>\S+)[)\]]")
+_RANGE: Final = re.compile(r"\d+ (?P<begin>[\[(])(?P<low>\S+), (?P<high>\S+)[)\]]")
 
 
 def describe_shares(findings: Collection[str], shares: Mapping[str, ShareFigure]) -> Iterator[tuple[str, str]]:
@@ -55,7 +55,9 @@ def bin_text(label: str) -> str:
     low, high = found.group("low", "high")
     if low == "-inf":
         return f"below {high}"
-    return f"{low} or more" if high == "inf" else f"{low} to {high}"
+    if high == "inf":
+        return f"{low} or more" if found["begin"] == "[" else f"above {low}"
+    return low if low == high else f"{low} to {high}"
 
 
 def decimal(figure: float | None) -> str:

@@ -39,6 +39,16 @@ def test_the_tables_of_the_overview_fit_a_narrower_window(visit):
     assert all(needed <= there for needed, there in widths)
 
 
+def test_the_longest_verdict_fits_its_tile(visit):
+    """`out of range` takes two lines in the strip of figures rather than lose its end."""
+    page = visit("/model?model=fraud")
+    page.eval_on_selector(".strip .verdict", "each => each.append(' out of range and more')")
+    needed, there = page.eval_on_selector(
+        ".strip .verdict", "({ parentNode: tile }) => [tile.scrollWidth, tile.clientWidth]"
+    )
+    assert needed <= there
+
+
 def test_the_overview_has_every_model_and_every_service(visit):
     """A model has traffic, errors, durations, verdict, performance and estimate; a service without a model is there."""
     page = visit("/")

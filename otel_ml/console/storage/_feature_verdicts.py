@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 HOURS: Final = 24
 """Length of the range of the API."""
+_SHARES: Final = (semconv.MISSING, semconv.INVALID, semconv.UNSEEN_CATEGORIES, semconv.OUT_OF_RANGE)
+"""The order in which pages and API show the shares: that of stored points differs from call to call."""
 
 
 def features(cursor: duckdb.DuckDBPyConnection, span: Span) -> list[dict[str, Any]]:
@@ -93,7 +95,7 @@ def _row(counts: FeatureCounts, column: ModelColumn, profile: str) -> dict[str, 
         "values": window.values,
         "psi": judgement.psi,
         "psi_noise": judgement.psi_noise,
-        "shares": {finding: asdict(figure) for finding, figure in judgement.shares.items()},
+        "shares": {finding: asdict(judgement.shares[finding]) for finding in _SHARES if finding in judgement.shares},
     }
 
 

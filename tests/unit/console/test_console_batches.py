@@ -23,6 +23,20 @@ def test_the_page_says_how_many_rows_are_left_out(console):
     assert "998 more rows counted in the metrics" in console.send("/predictions/b-1").body.decode()
 
 
+def test_the_page_says_how_many_features_are_left_out(console):
+    """The table of a batch has the first six features, and a row all of them."""
+    event = batch(size=2)
+    rows = [{"features": {f"f{column}": 1 for column in range(8)}, "prediction": "0"}] * 2
+    event.body.string_value = json.dumps({"rows": rows})
+    console.feed(logs(event))
+
+    page = console.send("/predictions/b-1").body.decode()
+    assert "<th>f5</th>" in page
+    assert "<th>f6</th>" not in page
+    assert "2 more features: a click on a row shows all of them." in page
+    assert "f7" in console.send("/predictions/b-1.0").body.decode()
+
+
 def test_a_row_that_is_left_out_says_so_and_shows_its_label(console):
     """Its id leads to its batch by the number of the row, or by the span of its label."""
     console.feed(logs(large_batch(), label("r500", "0"), label("b-1.700", "1")))

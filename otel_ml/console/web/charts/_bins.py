@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from otel_ml.console.web._view import PageView
 
-_RANGE: Final = re.compile(r"\d+ [\[(](?P<low>\S+), (?P<high>\S+)[)\]]")
+_RANGE: Final = re.compile(r"\d+ (?P<begin>[\[(])(?P<low>\S+), (?P<high>\S+)(?P<end>[)\]])")
+_OPERATORS: Final = {"[": ">=", "(": ">", "]": "<=", ")": "<"}
 _RESERVED: Final = {semconv.OTHER, semconv.SEGMENT_MISSING_VALUE}
 
 
@@ -38,8 +39,8 @@ def bin_link(view: PageView, row: Mapping[str, Any], label: str) -> str | None:
         return None if found else view.link("/predictions", **changes, **{of: label})
     if found is None:
         return view.link("/predictions", **changes, feature=f"{quoted(name)}={label}")
-    low, high = found.group("low", "high")
-    limits = [f"{quoted(name)}>={low}"] * (low != "-inf") + [f"{quoted(name)}<{high}"] * (high != "inf")
+    ends = ((found["begin"], found["low"]), (found["end"], found["high"]))
+    limits = [f"{quoted(name)}{_OPERATORS[end]}{each}" for end, each in ends if each not in {"-inf", "inf"}]
     return f"{view.link('/predictions', **changes)}&{urlencode([('feature', each) for each in limits])}"
 
 

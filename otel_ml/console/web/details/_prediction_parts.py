@@ -31,6 +31,7 @@ def prediction_parts(found: dict[str, Any], reference: dict[str, dict[str, float
     features = event["features"] or {}
     rows = _rows(event["rows"] or [], found["prediction"]["id"])
     shown = feature_rows(features, reference)
+    columns = list(dict.fromkeys(name for row in rows[:ROWS_SHOWN] for name in row.features))
     return {
         "found": found,
         "prediction": found["prediction"],
@@ -41,7 +42,8 @@ def prediction_parts(found: dict[str, Any], reference: dict[str, dict[str, float
         "features_hidden": max(0, len(shown) - FEATURES_SHOWN),
         "has_reference": any(row.bars for row in shown),
         "rows": rows[:ROWS_SHOWN],
-        "columns": list(dict.fromkeys(name for row in rows[:ROWS_SHOWN] for name in row.features))[:_COLUMNS],
+        "columns": columns[:_COLUMNS],
+        "columns_hidden": max(0, len(columns) - _COLUMNS),
         "rows_hidden": max(0, len(rows) - ROWS_SHOWN) + event["rows_omitted"],
         "unpaired": unpaired_text(event["unpaired"]),
         "labels": {label["prediction_id"]: label for label in found["labels"]},
