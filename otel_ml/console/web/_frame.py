@@ -15,6 +15,7 @@ from starlette.routing import Route
 from otel_ml._report import bin_text
 from otel_ml.console.storage import _models
 from otel_ml.console.web import _assets, _formats, _query_parameters
+from otel_ml.console.web._attention import ERROR_SHARE
 from otel_ml.console.web._query_parameters import BadParameterError
 from otel_ml.console.web._view import NAMES, RANGES, PageView, view
 
@@ -74,6 +75,7 @@ class Frame:
             "pages": PAGES,
             "of_one_model": OF_ONE_MODEL,
             "ranges": RANGES,
+            "error_share": ERROR_SHARE,
         }
 
     def route(self, path: str, page: Page) -> Route:
