@@ -205,6 +205,8 @@ def _start(row: dict[str, Any], oldest_ns: int) -> dict[str, Any] | None:
 
 def _increase(before: dict[str, Any], row: dict[str, Any]) -> dict[str, float | None]:
     seconds = (row["time_ns"] - before["time_ns"]) / _SECOND
+    if before["time_ns"] == before["start_ns"] and seconds < 1:
+        seconds = 0.0  # a counter may begin with what its process did before: too much for so short a time
     value, observations, total = (
         None if row[name] is None or before[name] is None else row[name] - before[name]
         for name in ("value", "observations", "sum")

@@ -55,6 +55,13 @@ def test_a_counter_is_a_rate(console, points, expected):
     assert figures(console, "ml.predictions") == {"rate": expected}
 
 
+def test_a_first_value_right_after_its_start_is_no_rate(console):
+    """A process has used CPU before its counter begins: 7 s of it within 10 ms are not 700 CPUs."""
+    first = counter(7, at=START + SECOND // 100, start=START)
+    console.feed(metrics(first, count(12, 15)))
+    assert figures(console, "ml.predictions") == {"rate": [None, pytest.approx(5 / 14.99), None, None]}
+
+
 def test_a_restart_is_no_fall(console):
     """After a restart a counter counts from its new start on."""
     restart = START + 12 * SECOND
