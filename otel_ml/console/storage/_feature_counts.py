@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -80,9 +81,16 @@ def _add_point(counts: FeatureCounts, point: Point) -> None:
     attributes = point.attributes
     default = semconv.LABEL_FEATURE if point.name == semconv.EVAL_LABEL_BIN.name else None
     feature = attributes.get(semconv.FEATURE_NAME, default)
-    if feature is not None:
+    if feature is not None and _is_possible(point):
         model = tuple([str(attributes.get(key, "")) for key in _IDENTITY])
         _add(counts, point.name, attributes, ModelColumn(model, str(feature)), point.value)
+
+
+def _is_possible(point: Point) -> bool:
+    """Whether a figure has the logarithms and square roots of a verdict; others are mistakes of their sender."""
+    if point.name == semconv.FEATURE_REFERENCE_SHARE.name:
+        return 0 < point.value <= 1
+    return 0 <= point.value <= (1 if point.name == semconv.FEATURE_EXPECTED_SHARE.name else math.inf)
 
 
 def _add(counts: FeatureCounts, name: str, attributes: Mapping[str, Any], column: ModelColumn, value: float) -> None:

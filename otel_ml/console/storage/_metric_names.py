@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_ml.console.receiving._values import dump
 from otel_ml.console.storage._queries import fetch, parse
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def interval_ns(cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter, window: 
 
 def plain(value: Any) -> str:
     """The value of an attribute as a filter has it."""
-    return value if isinstance(value, str) else {True: "true", False: "false"}.get(value, str(value))
+    return value if isinstance(value, str) else dump(value)
 
 
 def _in_window(wanted: ChartFilter) -> Any:

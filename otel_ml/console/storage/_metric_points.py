@@ -84,7 +84,7 @@ def increases(
     period = " + ".join(["0", *("(time_ns >= ?)::int" for _ in edges)])
     return _points(
         cursor,
-        f"with counter as (select *, {period} as period from points where {where}), "
+        f"with counter as (select *, {period} as period from points where {where} and value >= 0), "
         "level as (select name, series, start_ns, period, any_value(attributes) as attributes, "
         "any_value(temporality) as temporality, sum(value) as total, max(value) as high, min(value) as low "
         "from counter group by name, series, start_ns, period), "
@@ -129,5 +129,8 @@ def _points(cursor: duckdb.DuckDBPyConnection, sql: str, values: list[Any]) -> l
 
 @functools.lru_cache(maxsize=20_000)
 def _attributes(text: str) -> Any:
-    """Returns the attributes of a series, which every page reads again; nobody changes them."""
-    return parse(text)
+    """Returns the attributes of a series, which every page reads again; nobody changes them. Lists become text."""
+    found = parse(text)
+    if not isinstance(found, dict):
+        return None
+    return {name: str(value) if isinstance(value, (list, dict)) else value for name, value in found.items()}

@@ -9,6 +9,7 @@ import math
 
 import pytest
 from console_feed import IDENTITY, NOW, counter, label, logs, metrics, pairs, prediction, record
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     Gauge,
     Histogram,
@@ -34,7 +35,7 @@ KINDS = ("gauge", "sum", "histogram")
 
 def of_kind(kind, name, figure, at, attributes):
     """A metric of a kind with one figure."""
-    given = {"time_unix_nano": at, "start_time_unix_nano": NOW - 10**9, "attributes": pairs(attributes)}
+    given = {"time_unix_nano": at, "start_time_unix_nano": NOW - 10**9, "attributes": attributes}
     if kind == "histogram":
         point = HistogramDataPoint(count=3, sum=figure, explicit_bounds=[1.0], bucket_counts=[1, 2], **given)
         return Metric(name=name, histogram=Histogram(data_points=[point], aggregation_temporality=2))
@@ -96,17 +97,20 @@ PAGES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("figure", [math.nan, -math.inf, 1e308])
+@pytest.mark.parametrize("figure", [math.nan, -math.inf, 1e308, 8.0, -0.3, 0.0])
 def test_a_figure_that_is_none_breaks_no_page(console, figure):
-    """A sender divides by zero: of any metric that the pages know, NaN, infinity and what is beyond all measure are
-    left out (argoproj/argo-rollouts#2758).
+    """A sender divides by zero: of any metric that the pages know, NaN, infinity, what is beyond all measure, shares
+    above 1 and counts below 0 are left out, and labels that are lists are texts (argoproj/argo-rollouts#2758).
     """
-    some = {
-        semconv.MODEL_NAME: "fraud",
-        semconv.FEATURE_NAME: "age",
-        semconv.FEATURE_BIN: "0 [0, 1)",
-        semconv.SIGNAL: "traces",
-    }
+    some = pairs(
+        {
+            semconv.MODEL_NAME: "fraud",
+            semconv.FEATURE_NAME: "age",
+            semconv.FEATURE_BIN: "0 [0, 1)",
+        }
+    )
+    a_list = AnyValue(array_value={"values": [AnyValue(int_value=1)]})
+    some += [KeyValue(key=name, value=a_list) for name in (semconv.RULE_NAME, semconv.SYSTEM_MEMORY_STATE)]
     known = [each for each in vars(semconv).values() if isinstance(each, semconv.Metric)]
     console.feed(
         *(
@@ -127,3 +131,13 @@ def test_a_spreadsheet_runs_nothing_of_a_csv_file(console):
     assert (csv_row["id"], csv_row["class"], csv_row["label"]) == ("'=1+1", "-1", "'@SUM(1)")
     row = console.send("/api/export/predictions?id=%3D1&format=json").json()[0]
     assert (row["id"], row["label"]) == ("=1+1", "@SUM(1)")
+
+
+def test_a_label_that_is_a_number_is_no_flag(console):
+    """The label `cpu=1` reads as 1, and its filter finds the series (Agenta-AI/agenta#4666)."""
+    console.feed(
+        metrics(counter(7, name="cpu.time", attributes={"cpu": 1}), counter(9, name="cpu.time", attributes={"cpu": 0}))
+    )
+    shown = console.send("/metrics?range=1h&name=cpu.time").body.decode()
+    assert 'label=cpu%3D1">1</a>' in shown
+    assert len(console.get("/api/series?name=cpu.time&label=cpu%3D1")["metrics"][0]["series"]) == 1
