@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -50,34 +51,51 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="package")
-def browser(chromium: str) -> Iterator[Browser]:
-    """One browser until a test of another folder runs: while it is there, this thread has a running event loop."""
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox"] if os.geteuid() == 0 else []
-        )
-        yield launched
-        launched.close()
+class SharedBrowser:
+    """One browser for neighbouring tests, with its contexts by their options, so that scripts stay in their caches."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._browser: Browser | None = None
+        self._contexts: dict[str, BrowserContext] = {}
+
+    def context(self, chromium: str, options: dict[str, Any]) -> BrowserContext:
+        """Returns the context with these options; starts the browser if it does not run."""
+        if self._browser is None:
+            playwright = self._open.enter_context(sync_playwright())
+            arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+            self._browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+            self._open.callback(self._browser.close)
+        key = json.dumps(options, sort_keys=True)
+        if key not in self._contexts:
+            self._contexts[key] = self._browser.new_context(**options)
+        return self._contexts[key]
+
+    def close(self) -> None:
+        """Ends the browser, and with it the event loop that runs in this thread meanwhile."""
+        self._open.close()
+        self._browser = None
+        self._contexts.clear()
 
 
-@pytest.fixture(scope="package")
-def contexts(browser: Browser) -> dict[str, BrowserContext]:
-    """The contexts by their options: the second page of one has the scripts of the console in its cache."""
-    return {}
+_BROWSER = SharedBrowser()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Ends the browser before a test of another folder, which may run an event loop of its own."""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        _BROWSER.close()
 
 
 @pytest.fixture
-def open_page(browser: Browser, contexts: dict[str, BrowserContext]) -> Iterator[Callable[..., Page]]:
+def open_page(chromium: str) -> Iterator[Callable[..., Page]]:
     """Opens a page in a context with these options; nothing that it stores is left to the next test."""
     pages: list[Page] = []
 
     def opened(**options: Any) -> Page:
         options = {"viewport": {"width": 1280, "height": 900}, **options}
-        key = json.dumps(options, sort_keys=True)
-        if key not in contexts:
-            contexts[key] = browser.new_context(**options)
-        pages.append(contexts[key].new_page())
+        pages.append(_BROWSER.context(chromium, options).new_page())
         return pages[-1]
 
     yield opened
@@ -104,7 +122,7 @@ def visit(request: pytest.FixtureRequest, open_page: Callable[..., Page]) -> Ite
     assert reported == []
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def filled() -> Iterator[Console]:
     """What most pages show: two versions of a model, errors, labels, a changed feature, a service without a model."""
     with running(Options()) as started:
