@@ -49,8 +49,8 @@ def _needs_attention(console: ConsoleClient, given: Given) -> dict[str, Any]:
     window = AskedRange.take(given, "24h")
     found = console.json("/api/overview", window.query)["attention"]
     for alert in found:
-        own = [*alert.pop("filter").items(), *([("model", alert["model"])] if alert["model"] else [])]
-        alert["page"] = page(console, alert["page"], own, window.page)
+        own = alert.pop("filter") | ({"model": alert["model"]} if alert["model"] else {})
+        alert["page"] = page(console, alert["page"], [*own.items()], [] if "from" in own else window.page)
     answer = {"page": page(console, "/", window.page), "attention": found}
     return answer if found else answer | {"note": "nothing needs attention in this time range"}
 

@@ -47,16 +47,21 @@ def services(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[
 
 def late_records(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[str, Any]]:
     """Returns the services whose records arrived in a time range and say that they are older, so that no page of it
-    shows them: a clock that is behind, or records of an outage.
+    shows them: a clock that is behind, or records of an outage. The kind is that of the newest.
     """
     late = f"received_ns >= ? and received_ns < ? and {{at}} < least(received_ns - {_LATE_NS}, ?)"
     parts = " union all ".join(
-        f"select service_name, {at} as time_ns from {table} where {late.format(at=at)}"
-        for table, at in (("spans", "greatest(end_ns, place_ns)"), ("logs", "place_ns"), ("predictions", "place_ns"))
+        f"select service_name, {at} as time_ns, '{kind}' as kind from {table} where {late.format(at=at)}"
+        for table, kind, at in (
+            ("spans", "requests", "greatest(end_ns, place_ns)"),
+            ("logs", "logs", "place_ns"),
+            ("predictions", "predictions", "place_ns"),
+        )
     )
     return fetch(
         cursor,
-        f"select service_name as service, count(*) as records, max(time_ns) as newest_ns from ({parts}) "
+        "select service_name as service, count(*) as records, max(time_ns) as newest_ns, "
+        f"arg_max(kind, time_ns) as kind from ({parts}) "
         "where service_name is not null group by service_name order by records desc, service limit ?",
         [*[*window.values, window.since_ns] * 3, _LATE_SERVICES],
     )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ERROR_SHARE: Final = 0.01
 """The share of failed calls above which a model or service is listed; also that of the alert rules."""
 _NAMED: Final = 3
+_AROUND_NS: Final = 3600 * 10**9
+"""How long before the newest late record the page begins that shows it."""
 _LARGER_IS_WORSE: Final = frozenset({"mae", "rmse"})
 BAD, WARN = "bad", "warn"
 _FOUND: Final = {
@@ -95,4 +97,5 @@ def _of_service(row: dict[str, Any]) -> Iterator[Alert]:
 def _of_late(row: dict[str, Any]) -> Alert:
     text = f"{number_of(row['records'], 'record')} arrived from before this time"
     why = f"the newest is of {clock(moment(row['newest_ns']))} UTC; is the clock of its sender right?"
-    return Alert(WARN, row["service"], text, why, "/requests", None)
+    around = {"from": moment(row["newest_ns"] - _AROUND_NS), "to": moment(row["newest_ns"] + 10**9)}
+    return Alert(WARN, row["service"], text, why, f"/{row['kind']}", None, {"service": row["service"], **around})

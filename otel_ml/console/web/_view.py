@@ -70,7 +70,7 @@ class PageView:
     def link(self, page: str, **changes: str | None) -> str:
         """Returns the address of a page about the same model and range, or about others."""
         wanted: dict[str, str | None] = {"model": self.model}
-        if self.range:
+        if self.range and "from" not in changes:
             wanted["range"] = self.range
         else:
             wanted |= {"from": moment(self.window.since_ns), "to": moment(self.window.until_ns)}
