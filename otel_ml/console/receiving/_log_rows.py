@@ -49,14 +49,16 @@ def _add(decoded: DecodedRequest, record: LogRecord, origin: Origin) -> None:
     elif log.prediction_id is not None and log.event_name == semconv.LABEL_EVENT:
         decoded.add("labels", _label(log, attributes))
     else:
-        decoded.add("logs", log)
+        key = digest(record.SerializeToString(deterministic=True), origin.identity)
+        decoded.add("logs", log._replace(key=key))
 
 
 def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin: Origin) -> LogRow:
+    """The row without its key, which depends on the table."""
     body, attribute_text = trimmer.body(record.body), dump(attributes)
     time_ns = nanoseconds(record.time_unix_nano or record.observed_time_unix_nano or origin.received_ns)
     return LogRow(
-        key=digest(record.SerializeToString(deterministic=True), origin.identity),
+        key=Key(""),
         time_ns=time_ns,
         severity_number=record.severity_number or _NUMBERS.get(record.severity_text.strip().lower(), 0),
         severity_text=trimmer.optional_line(record.severity_text),

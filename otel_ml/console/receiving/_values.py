@@ -30,6 +30,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 _BLANKS = frozenset("\t\n\r\u2028\u2029")
 _ESCAPE = re.compile(r"\\(?:u[dD][89aAbB]\w\w\\u[dD][c-fC-F]\w\w|(?P<half>u[dD][89a-fA-F]\w\w)|.)", re.DOTALL)
 """An escape of a JSON text: a whole character in two halves, a lone half, or any other."""
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _DEPTH = 100
 """Levels of values in values; protobuf reads no more either."""
 
@@ -60,7 +61,7 @@ class Trimmer:
         remaining = ATTRIBUTES_LIMIT
         for pair in pairs:
             value = self.value(pair.value)
-            remaining -= len(pair.key) + (len(value) if isinstance(value, str) else len(dump(value)))
+            remaining -= len(pair.key) + len(dump(value) if isinstance(value, (dict, list)) else str(value))
             if remaining < 0:
                 self.trimmed += 1
                 break
@@ -132,7 +133,7 @@ def _replacement(found: re.Match[str]) -> str:
 
 def dump(value: Any) -> str:
     """Compact JSON text; not-a-number and infinities as the strings that OTLP's JSON uses."""
-    return json.dumps(finite(value), ensure_ascii=False, separators=(",", ":"))
+    return _JSON.encode(finite(value))
 
 
 def finite(value: Any, depth: int = _DEPTH) -> Any:

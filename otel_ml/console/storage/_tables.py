@@ -134,13 +134,15 @@ def columns(table: str) -> dict[str, str]:
     return dict(_columns(TABLES[table]))
 
 
-def cells(row: tuple[Any, ...]) -> Iterator[Any]:
+def cells(row: tuple[Any, ...]) -> list[Any]:
     """The values of a row in the order of its columns."""
+    found: list[Any] = []
     for value in row:
         if isinstance(value, tuple):
-            yield from cells(value)
+            found += cells(value)
         else:
-            yield value
+            found.append(value)
+    return found
 
 
 def _columns(row: type[tuple[Any, ...]]) -> Iterator[tuple[str, str]]:
