@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from otel_ml.console.web._frame import Frame
 
 
-_SHOWN: Final = 30
+_SHOWN: Final = 25
 """Models and services of one page."""
 
 
