@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 
 from otel_ml import semconv
 from otel_ml.console._options import Options
@@ -255,8 +256,9 @@ def _points(cursor, predictions: int, end: int) -> None:
     write_rows(cursor, "points", rows)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(doc: str | None, fill: Callable[[str, int], None]) -> int:
+    """The command line of a module that fills a file."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
     parser.add_argument("--predictions", type=int, default=1_000_000)
     arguments = parser.parse_args()
@@ -267,4 +269,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, fill))

@@ -9,11 +9,10 @@ event the 100 rows of a batch, each with 500 features.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 
-from console_data import HOURS, write_facts, write_rows
+from console_data import HOURS, main, write_facts, write_rows
 
 from otel_ml import semconv
 from otel_ml.console._options import Options
@@ -140,16 +139,5 @@ def _largest(cursor, end: int) -> None:
     ])  # fmt: skip
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file")
-    parser.add_argument("--predictions", type=int, default=1_000_000)
-    arguments = parser.parse_args()
-    began = time.monotonic()
-    fill(arguments.file, arguments.predictions)
-    print(f"{arguments.predictions:,} predictions in {time.monotonic() - began:.0f} s")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, fill))
