@@ -188,7 +188,10 @@ def bin_name(label: str) -> str:
 
 def prediction_address(row: Mapping[str, Any], own_id: str | None = None) -> str:
     """The address of a prediction, or of another one of its version; a canary may predict under the same id."""
-    of = urlencode({name: row[name] for name in ("model", "version", "role") if row[name]})
+    given = {name: row[name] for name in ("model", "version", "role")}
+    if own_id is None:
+        given["trace"] = row["trace_id"]  # a call that was tried again has the same id and version
+    of = urlencode({name: text for name, text in given.items() if text})
     address = f"/predictions/{path(row['id'] if own_id is None else own_id)}"
     return f"{address}?{of}" if of else address
 

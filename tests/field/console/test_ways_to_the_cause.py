@@ -7,9 +7,11 @@ import re
 from urllib.parse import urlencode
 
 import pytest
-from console_feed import NOW, SPAN, TRACE, logs, metrics, pairs, record, span, traces
+from console_feed import NOW, SPAN, TRACE, logs, metrics, pairs, prediction, record, span, traces
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar, Histogram, HistogramDataPoint, Metric
+
+from otel_ml import semconv
 
 SECOND = 10**9
 FAILED = {"exception.type": "KeyError", "exception.message": "no column INCOME_2 in the frame"}
@@ -107,3 +109,14 @@ def test_records_that_no_page_shows_are_named(console):
     (link,) = re.findall(r'<a href="([^"]*)"><strong>vm', shown)
     page = console.send(html.unescape(link)).body.decode()
     assert page.count('data-label="Service">vm<') == 1, link
+
+
+def test_each_try_of_a_call_has_its_own_page(console):
+    """A call that was tried again has one id and version twice; each row leads to its own."""
+    for turn, outcome in enumerate(("first", "second")):
+        more = {"attributes": {semconv.MODEL_NAME: "retried"}, "trace": f"{turn + 1:032x}", "at": NOW - turn * SECOND}
+        console.feed(logs(prediction("order-17", outcome=outcome, **more)))
+    shown = console.send("/predictions?model=retried").body.decode()
+    links = re.findall(r'href="(/predictions/order-17[^"]*)"', shown)
+    pages = [console.send(html.unescape(link)).body.decode() for link in links]
+    assert [re.search(r"<dt>Output</dt><dd>(?:<[^>]*>)*(\w+)", page)[1] for page in pages] == ["first", "second"]
