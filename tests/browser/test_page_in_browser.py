@@ -77,7 +77,7 @@ def test_the_page_works_without_scripts(console, open_page):
     page.wait_for_url(re.compile("model=churn"))
     assert page.locator("tbody tr").count() == 1
     page.click("tbody a")
-    assert page.title() == "Prediction p-2 · otel-ml"
+    expect(page).to_have_title("Prediction p-2 · otel-ml")
 
 
 def test_no_text_of_a_sender_is_executed(console, open_page):

@@ -61,7 +61,7 @@ def test_the_list_leads_to_the_version_of_its_row(mirrored):
     """A wrong prediction stays wrong after the click."""
     page = mirrored.send("/predictions?truth=wrong").body.decode()
     assert re.findall(r'href="(/predictions/[^"]+)"', page) == [
-        "/predictions/p-1?model=fraud&amp;version=1.0.0&amp;role=primary"
+        f"/predictions/p-1?model=fraud&amp;version=1.0.0&amp;role=primary&amp;trace={FIRST}"
     ]
 
 
