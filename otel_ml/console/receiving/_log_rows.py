@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
 from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
+from otel_ml.console.receiving._ids import SPAN_ID, TRACE_ID, valid_id
 from otel_ml.console.receiving._values import Trimmer, digest, dump, json_text, nanoseconds, number, scalar_text
 from otel_ml.console.storage._tables import Key, LabelRow, LogRow, PredictionRow
 
@@ -28,16 +29,13 @@ _NUMBERS = {name: number for number, names in _LEVELS.items() for name in names}
 
 
 def log_rows(request: ExportLogsServiceRequest, received_ns: int) -> DecodedRequest:
-    """The records of a request; one whose trace or span id has a wrong length is refused."""
+    """The records of a request; one whose ids are not valid belongs to no trace, as the protocol wants it."""
     decoded = DecodedRequest("logs", received_ns)
     for group in request.resource_logs:
         for scoped in group.scope_logs:
             origin = decoded.origin(group.resource, scoped.scope)
             for record in scoped.log_records:
-                if len(record.trace_id) not in {0, 16} or len(record.span_id) not in {0, 8}:
-                    decoded.refuse(1, "log record with a trace id or span id of a wrong length")
-                else:
-                    _add(decoded, record, origin)
+                _add(decoded, record, origin)
     return decoded
 
 
@@ -66,8 +64,8 @@ def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin
         body=body,
         attributes=attribute_text,
         prediction_id=scalar_text(attributes.get(semconv.PREDICTION_ID)),
-        trace_id=record.trace_id.hex() if any(record.trace_id) else None,
-        span_id=record.span_id.hex() if any(record.span_id) else None,
+        trace_id=valid_id(record.trace_id, TRACE_ID),
+        span_id=valid_id(record.span_id, SPAN_ID),
         place_ns=min(time_ns, origin.received_ns),
         provenance=origin.provenance(body, attribute_text),
     )

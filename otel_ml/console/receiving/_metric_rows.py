@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
 from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
+from otel_ml.console.receiving._ids import SPAN_ID, TRACE_ID, valid_id
 from otel_ml.console.receiving._values import Trimmer, digest, dump, nanoseconds, scalar_text
 from otel_ml.console.storage._tables import PointRow
 
@@ -107,8 +108,8 @@ def _exemplar(trimmer: Trimmer, item: Any) -> dict[str, Any]:
     return {
         "value": None if which is None else getattr(item, which),
         "time_unix_nano": nanoseconds(item.time_unix_nano),
-        "trace_id": item.trace_id.hex()[:64],
-        "span_id": item.span_id.hex()[:32],
+        "trace_id": valid_id(item.trace_id, TRACE_ID) or "",
+        "span_id": valid_id(item.span_id, SPAN_ID) or "",
         "attributes": trimmer.attributes(item.filtered_attributes),
     }
 

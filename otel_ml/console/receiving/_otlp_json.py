@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
 
+from otel_ml.console.receiving import _ids
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,6 +22,13 @@ _IDS: Final = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_
 _INTEGERS: Final = {
     "intValue": "doubleValue", "int_value": "double_value", "asInt": "asDouble", "as_int": "as_double",
 }  # fmt: skip
+_FORMER: Final = {
+    "instrumentationLibrarySpans": "scopeSpans",
+    "instrumentationLibraryMetrics": "scopeMetrics",
+    "instrumentationLibraryLogs": "scopeLogs",
+    "instrumentationLibrary": "scope",
+}
+"""Names of fields that the protocol has renamed; as unknown ones their records would be ignored without a word."""
 _INT64: Final = 1 << 63
 
 
@@ -34,7 +43,8 @@ def read(body: bytes, message: Message, levels: Sequence[str]) -> int:
     Raises:
         Exception: One of `ERRORS`: the request itself is not valid.
     """
-    plain = json.loads(body.decode(json.detect_encoding(body), "replace"))
+    # not-a-number and infinities, which Python writes as they are, become the texts that OTLP has for them
+    plain = json.loads(body.decode(json.detect_encoding(body), "replace"), parse_constant=str)
     names = {name for field in message.DESCRIPTOR.fields for name in (field.name, field.json_name)}
     if not isinstance(plain, dict) or (plain and not names & plain.keys()):
         raise TypeError  # another signal, whose records would all be unknown fields
@@ -52,7 +62,7 @@ def read(body: bytes, message: Message, levels: Sequence[str]) -> int:
 
 
 def _convert(plain: dict[str, Any]) -> None:
-    """Ids are hex in OTLP's JSON and base64 in that of protobuf; JavaScript sends integers of any size."""
+    """Makes JSON of protobuf, which has ids as base64; JavaScript sends integers of any size, old senders old names."""
     # user data never appears as a key of an object
     waiting: list[Any] = [plain]
     while waiting:
@@ -62,22 +72,17 @@ def _convert(plain: dict[str, Any]) -> None:
         elif isinstance(item, dict):
             for key, value in list(item.items()):
                 if key in _IDS and isinstance(value, str):
-                    item[key] = base64.b64encode(_unhex(value)).decode("ascii")
+                    item[key] = base64.b64encode(_ids.from_json(value)).decode("ascii")
                 elif key in _INTEGERS and isinstance(value, (int, float)) and not _is_int64(value):
                     item[_INTEGERS[key]] = float(item.pop(key))
+                elif key in _FORMER:
+                    waiting.append(item.setdefault(_FORMER[key], item.pop(key)))
                 else:
                     waiting.append(value)
 
 
 def _is_int64(value: float) -> bool:
     return -_INT64 <= value < _INT64 and int(value) == value
-
-
-def _unhex(value: str) -> bytes:
-    try:
-        return bytes.fromhex(value)
-    except ValueError:
-        return b"?"  # one byte is not a valid id, so only this record is refused
 
 
 def _valid_text(plain: dict[str, Any]) -> Any:

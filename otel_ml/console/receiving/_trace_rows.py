@@ -8,6 +8,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from otel_ml import semconv
 from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
+from otel_ml.console.receiving._ids import SPAN_ID, TRACE_ID, valid_id
 from otel_ml.console.receiving._values import ATTRIBUTES_LIMIT, Trimmer, digest, dump, nanoseconds, scalar_text
 from otel_ml.console.storage._tables import SpanRow
 
@@ -40,7 +41,7 @@ def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Orig
     attributes = trimmer.attributes(span.attributes)
     name, attribute_text = trimmer.line(span.name), dump(attributes)
     events, links = _events(trimmer, span), _links(trimmer, span)
-    parent = span.parent_span_id.hex() if len(span.parent_span_id) == 8 else None
+    parent = valid_id(span.parent_span_id, SPAN_ID)
     start_ns = nanoseconds(span.start_time_unix_nano or span.end_time_unix_nano or origin.received_ns)
     return SpanRow(
         key=digest(*ids),
@@ -64,10 +65,9 @@ def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Orig
 
 
 def _valid_ids(trace_id: bytes, span_id: bytes) -> tuple[str, str] | None:
-    """Both ids as hex if they are valid (16 and 8 bytes, not all zero), else None."""
-    if len(trace_id) != 16 or len(span_id) != 8 or not any(trace_id) or not any(span_id):
-        return None
-    return trace_id.hex(), span_id.hex()
+    """Both ids as hex if they are valid, else None."""
+    trace, span = valid_id(trace_id, TRACE_ID), valid_id(span_id, SPAN_ID)
+    return None if trace is None or span is None else (trace, span)
 
 
 def _events(trimmer: Trimmer, span: SpanMessage) -> str:
