@@ -26,7 +26,6 @@ LABELS_LIMIT = 1000
 _DIGITS = 18
 """A longer text is no number of a row."""
 _EVENT = f"select {PREDICTION_COLUMNS}, key, place_ns, severity_text, body, attributes, resource from predictions"  # noqa: S608
-_NEWEST = "order by place_ns desc limit 1"
 _PRIMARY_FIRST = "order by coalesce(role, '') in ('', 'primary') desc, place_ns desc"
 _VERSIONS_LIMIT = 20
 """Events of one id that are read: a canary or shadow predicts under the id of the primary."""
@@ -39,14 +38,11 @@ def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str, **of: str | No
     of the primary. An event has the first rows of a large batch only. A further row is known by its number, or by its
     label.
     """
-    versions = _versions(cursor, wanted_id)
-    fitting = [event for event in versions if all(event[name] == text for name, text in of.items() if text)]
-    found = next(iter(fitting or versions), None) or _batch(cursor, wanted_id)
+    versions = _events(cursor, "prediction_id = ?", wanted_id)
+    found = _fitting(versions, of) or _batch(cursor, wanted_id, of)
     if found is None:
         return None
-    beside = neighbours(cursor, found)
-    body = found.pop("body")
-    found.pop("place_ns")
+    body, place = found.pop("body"), (found.pop("place_ns"), str(found["key"]))
     content = parse(body)
     rows = _rows(content)
     index = None if found["prediction_id"] == wanted_id else _index(rows, found["prediction_id"], wanted_id)
@@ -67,7 +63,7 @@ def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str, **of: str | No
     return {
         "prediction": prediction_answer(found | {"label": None, "correct": None, "labelled_ns": None}) | {"label": own},
         "versions": _identities(versions or [found]),
-        "neighbours": beside,
+        "place": place,
         "row": index,
         "row_omitted": index is None and found["prediction_id"] != wanted_id,
         "event": event,
@@ -113,35 +109,21 @@ def logs(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> list[dict[
     return [log_answer(row) for row in found]
 
 
-def neighbours(cursor: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> dict[str, str | None]:
-    """The ids of the predictions of the same version of the model before and after this one."""
-    found: dict[str, str | None] = {}
-    for name, (past, key, order) in {"older": ("<", ">", "desc, key"), "newer": (">", "<", ", key desc")}.items():
-        rows = fetch(
-            cursor,
-            "select prediction_id from predictions where model is not distinct from ? "  # noqa: S608 - names are ours
-            "and version is not distinct from ? and role is not distinct from ? "
-            f"and (place_ns {past} ? or place_ns = ? and key {key} ?) order by place_ns {order} limit 1",
-            [event["model"], event["version"], event["role"], event["place_ns"], event["place_ns"], event["key"]],
-        )
-        found[name] = rows[0]["prediction_id"] if rows else None
-    return found
-
-
 def row_id(rows: list[dict[str, Any]], index: int, batch_id: str) -> str:
     """The id of one row of a batch: its own, or ``<batch id>.<row number>``."""
     own = rows[index].get("id")
     return own if isinstance(own, str) else f"{batch_id}.{index}"
 
 
-def _event(cursor: duckdb.DuckDBPyConnection, where: str, *values: str) -> dict[str, Any] | None:
-    found = fetch(cursor, f"{_EVENT} where {where} {_NEWEST}", list(values))
-    return found[0] if found else None
+def _events(cursor: duckdb.DuckDBPyConnection, where: str, *values: str) -> list[dict[str, Any]]:
+    """The events of one id: of the primary first, the newest of each first."""
+    return fetch(cursor, f"{_EVENT} where {where} {_PRIMARY_FIRST} limit {_VERSIONS_LIMIT}", list(values))
 
 
-def _versions(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> list[dict[str, Any]]:
-    """The events with this id: of the primary first, the newest of each first."""
-    return fetch(cursor, f"{_EVENT} where prediction_id = ? {_PRIMARY_FIRST} limit {_VERSIONS_LIMIT}", [wanted_id])
+def _fitting(events: list[dict[str, Any]], of: dict[str, str | None]) -> dict[str, Any] | None:
+    """The event of this `model`, `version`, `role` and `trace_id`, else the first one."""
+    exact = (event for event in events if all(event[name] == text for name, text in of.items() if text))
+    return next(exact, events[0] if events else None)
 
 
 def _identities(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -149,12 +131,14 @@ def _identities(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [each for place, each in enumerate(named) if each not in named[:place]]
 
 
-def _batch(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, Any] | None:
+def _batch(cursor: duckdb.DuckDBPyConnection, wanted_id: str, of: dict[str, str | None]) -> dict[str, Any] | None:
     base, dot, number = wanted_id.rpartition(".")
-    found = _event(cursor, "batch_size is not null and prediction_id = ?", base) if dot and number.isdecimal() else None
-    if found is None:
+    is_numbered = dot and number.isdecimal()
+    events = _events(cursor, "batch_size is not null and prediction_id = ?", base) if is_numbered else []
+    if not events:
         quoted = (json.dumps(wanted_id), json.dumps(wanted_id, ensure_ascii=False))
-        found = _event(cursor, "batch_size is not null and (contains(body, ?) or contains(body, ?))", *quoted)
+        events = _events(cursor, "batch_size is not null and (contains(body, ?) or contains(body, ?))", *quoted)
+    found = _fitting(events, of)
     if found is not None:
         content = parse(found["body"])
         if _index(_rows(content), found["prediction_id"], wanted_id) is not None:
@@ -178,7 +162,7 @@ def _batch_of_label(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[s
     )
     if not known:
         return None
-    found = _event(cursor, "batch_size is not null and trace_id = ? and span_id = ?", *known[0].values())
+    found = _fitting(_events(cursor, "batch_size is not null and trace_id = ? and span_id = ?", *known[0].values()), {})
     return found if found is not None and _rows_omitted(parse(found["body"])) else None
 
 

@@ -186,11 +186,12 @@ def bin_name(label: str) -> str:
     return named.get(label) or re.sub(r"^\d+ (?=[\[(])", "", label)
 
 
-def prediction_address(row: Mapping[str, Any], own_id: str | None = None) -> str:
-    """The address of a prediction, or of another one of its version; a canary may predict under the same id."""
-    given = {name: row[name] for name in ("model", "version", "role")}
-    if own_id is None:
-        given["trace"] = row["trace_id"]  # a call that was tried again has the same id and version
+def prediction_address(row: Mapping[str, Any], own_id: str | None = None, listed: str | None = None) -> str:
+    """The address of a prediction, or of a row of this batch, and of the list in which it has neighbours.
+
+    A canary may predict under the same id, and a call that was tried again has the same id and version.
+    """
+    given = {name: row[name] for name in ("model", "version", "role")} | {"trace": row.get("trace_id"), "list": listed}
     of = urlencode({name: text for name, text in given.items() if text})
     address = f"/predictions/{path(row['id'] if own_id is None else own_id)}"
     return f"{address}?{of}" if of else address

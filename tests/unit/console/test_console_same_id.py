@@ -60,23 +60,22 @@ def test_the_page_shows_the_version_that_was_asked_for(mirrored, query, shown):
 def test_the_list_leads_to_the_version_of_its_row(mirrored):
     """A wrong prediction stays wrong after the click."""
     page = mirrored.send("/predictions?truth=wrong").body.decode()
-    assert re.findall(r'href="(/predictions/[^"]+)"', page) == [
-        f"/predictions/p-1?model=fraud&amp;version=1.0.0&amp;role=primary&amp;trace={FIRST}"
-    ]
+    (link,) = re.findall(r'href="(/predictions/[^"]+)"', page)
+    assert link.startswith(f"/predictions/p-1?model=fraud&amp;version=1.0.0&amp;role=primary&amp;trace={FIRST}&amp;")
 
 
 def test_neighbours_are_of_the_same_version(mirrored):
     """The prediction before is one of the same version and has another id; its link says the version."""
-    for version, role in (("1.0.0", "primary"), ("2.0.0", "canary")):
+    for version, role, trace in (("1.0.0", "primary", FIRST), ("2.0.0", "canary", SECOND)):
         page = mirrored.send(f"/predictions/p-1?version={version}&role={role}").body.decode()
         before = re.findall(r'rel="prev"[^>]*href="([^"]+)"', page)
-        assert before == [f"/predictions/p-0?model=fraud&amp;version={version}&amp;role={role}"]
+        assert before == [f"/predictions/p-0?model=fraud&amp;version={version}&amp;role={role}&amp;trace={trace}"]
 
 
 def test_a_span_is_chosen_within_the_version(mirrored):
     """A click on a span stays with the version; the trace leads to the prediction that it is of."""
     page = mirrored.send("/predictions/p-1?model=fraud&version=1.0.0&role=primary").body.decode()
-    assert "/predictions/p-1?model=fraud&amp;version=1.0.0&amp;role=primary&amp;span=b7ad6b7169203331#s-" in page
+    assert f"role=primary&amp;trace={FIRST}&amp;span=b7ad6b7169203331#s-" in page
     assert f"/predictions/p-1?trace={FIRST}" in mirrored.send(f"/traces/{FIRST}").body.decode()
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _NO_KEY: Final = "00000000-0000-0000-0000-000000000000"
+_LAST_KEY: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
 class Place(NamedTuple):
@@ -24,6 +25,11 @@ class Place(NamedTuple):
         """The place after all rows of a moment."""
         return cls(place_ns - 1, _NO_KEY)
 
+    @classmethod
+    def above(cls, place_ns: int) -> Place:
+        """The place before all rows of a moment."""
+        return cls(place_ns + 1, _LAST_KEY)
+
     def __str__(self) -> str:
         return f"{self.place_ns}.{self.key}"
 
@@ -34,6 +40,8 @@ class Conditions:
     def __init__(self) -> None:
         self._parts: list[str] = []
         self.values: list[Any] = []
+        self.is_upwards = False
+        """Whether rows are listed in the contrary order, from a place towards the newest."""
 
     def add(self, condition: str, *values: Any) -> None:
         """Adds a condition with a question mark for each value."""
@@ -52,6 +60,18 @@ class Conditions:
             # the first part lets the database skip blocks of newer rows
             self.add(f"place_ns <= ? and (place_ns < ? or {key} > {value})", after.place_ns, after.place_ns, after.key)
 
+    def add_place_before(self, before: Place | None) -> None:
+        """Adds that rows come before a place in the same order, the nearest first."""
+        if before is not None:
+            self.is_upwards = True
+            sql = "place_ns >= ? and (place_ns > ? or key < try_cast(? as uuid))"
+            self.add(sql, before.place_ns, before.place_ns, before.key)
+
+    @property
+    def order(self) -> str:
+        """The order of a list as SQL."""
+        return "order by place_ns, key desc" if self.is_upwards else "order by place_ns desc, key"
+
     @property
     def where(self) -> str:
         """The condition as SQL."""
@@ -66,10 +86,10 @@ def contains(column: str) -> str:
 def slice_end(
     cursor: duckdb.DuckDBPyConnection, table: str, conditions: Conditions, size: int, weight: str = "1"
 ) -> int | None:
-    """The place of the oldest of the next rows whose weights together are `size`; None if all of them weigh less."""
-    places = f"select place_ns, {weight} as weight from {table} where {conditions.where} order by place_ns desc limit ?"
-    running = "sum(weight) over (order by place_ns desc rows unbounded preceding)"
-    sums = f"select place_ns, {running} as weights from ({places})"
-    query = f"select max(place_ns) as oldest from ({sums}) where weights >= ?"
-    oldest: int | None = fetch(cursor, query, [*conditions.values, size, size])[0]["oldest"]
-    return oldest
+    """The place of the last of the next rows whose weights together are `size`; None if all of them weigh less."""
+    order, first = ("place_ns", "min") if conditions.is_upwards else ("place_ns desc", "max")
+    places = f"select place_ns, {weight} as weight from {table} where {conditions.where} order by {order} limit ?"
+    sums = f"select place_ns, sum(weight) over (order by {order} rows unbounded preceding) as weights from ({places})"
+    query = f"select {first}(place_ns) as last from ({sums}) where weights >= ?"
+    last: int | None = fetch(cursor, query, [*conditions.values, size, size])[0]["last"]
+    return last

@@ -53,6 +53,8 @@ class PredictionFilter:
     segment: tuple[str, str] | None = None
     """Column and value as metrics name them, or `semconv.OTHER` or `semconv.SEGMENT_MISSING_VALUE`."""
     after: Place | None = None
+    before: Place | None = None
+    """If given, rows are the ones before this place, the nearest first."""
 
     def events(self) -> Conditions:
         """The conditions on columns."""
@@ -67,6 +69,7 @@ class PredictionFilter:
         found.add("duration <= ?", self.max_duration)
         found.add_window(self.since_ns, self.until_ns)
         found.add_place(self.after)
+        found.add_place_before(self.before)
         return found
 
     def alone(self) -> Conditions:

@@ -50,33 +50,41 @@ def predictions(cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter) -> 
     return {"predictions": rows, "next": None if following is None else str(following)}
 
 
-def page(cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter) -> tuple[list[dict[str, Any]], Place | None]:
-    """The rows of one page as they are stored, and the place of the next page."""
+def page(
+    cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter, slices: tuple[int, ...] = ()
+) -> tuple[list[dict[str, Any]], Place | None]:
+    """The rows of one page as they are stored, and the place of the next page.
+
+    Rare ones are looked for in `slices` of predictions, one after the other, until there are enough.
+    """
     wanted = with_segment(cursor, wanted)
+    upwards = wanted.before is not None
     found: list[dict[str, Any]] = []
     following: Place | None = None
-    for size in _SLICES if wanted.is_about_rows else (None,):
-        oldest = None if size is None else slice_end(cursor, "predictions", wanted.events(), size, _WEIGHT)
-        found += _read(cursor, wanted, oldest, wanted.limit + 1 - len(found))
-        following = None if oldest is None else Place.below(oldest)
-        if len(found) > wanted.limit or oldest is None:
+    for size in (slices or _SLICES) if wanted.is_about_rows else (None,):
+        last = None
+        if size is not None:
+            last = slice_end(cursor, "predictions", wanted.events(), size, _WEIGHT)
+        found += _read(cursor, wanted, last, wanted.limit + 1 - len(found))
+        following = None if last is None else Place.above(last) if upwards else Place.below(last)
+        if len(found) > wanted.limit or last is None:
             break
-        wanted = replace(wanted, after=following)
+        wanted = replace(wanted, before=following) if upwards else replace(wanted, after=following)
     if len(found) > wanted.limit:
-        last = found[wanted.limit - 1]
-        following = Place(last["place_ns"], str(last["key"]))
+        shown = found[wanted.limit - 1]
+        following = Place(shown["place_ns"], str(shown["key"]))
     return found[: wanted.limit], following
 
 
 def _read(
-    cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter, oldest: int | None, limit: int
+    cursor: duckdb.DuckDBPyConnection, wanted: PredictionFilter, last: int | None, limit: int
 ) -> list[dict[str, Any]]:
     events, alone, row, truths = wanted.events(), wanted.alone(), wanted.row(), wanted.truths()
-    events.add("place_ns >= ?", oldest)
+    events.add("place_ns <= ?" if events.is_upwards else "place_ns >= ?", last)
     if alone.values:
         any_row = f"len([{ITEM} for {ITEM} in json_extract(body, '$.rows[*]') if {row.where}]) > 0"
         events.add(f"case when batch_size is null then {alone.where} else {any_row} end", *alone.values, *row.values)
-    order = "order by place_ns desc, key limit ?"
+    order = f"{events.order} limit ?"
     # labels can say that an event is not listed
     is_complete = truths.where == "true"
     page = (

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from otel_ml.console.storage import _prediction_detail
 from otel_ml.console.storage.details._reference_bins import reference_bins
 from otel_ml.console.storage.details._trace_detail import trace_detail
+from otel_ml.console.storage.lists import _neighbours
+from otel_ml.console.storage.lists._conditions import Place
 from otel_ml.console.web.details._exceptions import ShownException, exceptions
 from otel_ml.console.web.details._prediction_parts import prediction_parts
 
@@ -21,7 +23,9 @@ def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str, **of: str | No
         return None
     own, spans = found["prediction"], found["trace"]["spans"] if found["trace"] else []
     parts = prediction_parts(found, reference_bins(cursor, own["model"], own["version"]))
+    beside = _neighbours.of_version(cursor, own, Place(*found.pop("place")))
     return found | {
+        "neighbours": {name: row and row["id"] for name, (row, _) in beside.items()},
         "training": [
             {"feature": row.name, "value": row.value, "bin": row.bin, "share": row.share, "remark": row.remark}
             for row in parts["features"]

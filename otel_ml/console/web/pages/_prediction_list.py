@@ -14,8 +14,8 @@ from otel_ml.console.storage.lists._feature_condition import quoted
 from otel_ml.console.storage.lists._prediction_filter import PredictionFilter
 from otel_ml.console.storage.lists._segment_filter import segments
 from otel_ml.console.web import _parameters
-from otel_ml.console.web._list_address import ListAddress, without_bar
-from otel_ml.console.web._operations import PREDICTION_FILTER
+from otel_ml.console.web._list_address import ListAddress
+from otel_ml.console.web.details._steps import FILTER, list_text
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -46,8 +46,7 @@ _STANDARD: Final = "standard"
 _COLUMN: Final = _parameters.choice(
     "column", "columns of the table", (*COLUMNS, _STANDARD), field="columns", is_repeated=True
 )
-_FILTER: Final = without_bar(PREDICTION_FILTER)
-_PARAMETERS: Final = (*_FILTER, _COLUMN, _parameters.PAGE_LIMIT, _parameters.AFTER)
+_PARAMETERS: Final = (*FILTER, _COLUMN, _parameters.PAGE_LIMIT, _parameters.AFTER)
 _KINDS: Final[dict[str, dict[str, str]]] = {
     "All": {},
     "Failed": {"failed": "true"},
@@ -78,12 +77,13 @@ async def show(frame: Frame, request: Request) -> Response:
         view,
         title="Predictions",
         rows=rows,
+        listed=list_text(address),
         columns=[name for name in COLUMNS if name in columns],
         all_columns=COLUMNS,
         **await frame.reader.read(_offered, PredictionFilter(**view.filter), dict(own).get("segment", "")),
         filter=dict(own),
         features=[text for name, text in own if name == "feature"],
-        active=address.active({one.name for one in _FILTER} - {"truth", "failed"}),
+        active=address.active({one.name for one in FILTER} - {"truth", "failed"}),
         kinds=address.kinds(_KINDS),
         **address.pages(wanted.after, following, len(rows) < wanted.limit),
         files={text: _file(view, own, kind) for kind, text in _FILES.items()},
@@ -139,7 +139,7 @@ def _fitting(batch: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _file(view: PageView, own: list[tuple[str, str]], kind: str) -> str:
-    names = {one.name for one in _FILTER}
+    names = {one.name for one in FILTER}
     window = {"since": moment(view.window.since_ns)}
     if not view.is_live:
         window["until"] = moment(view.window.until_ns)
