@@ -163,7 +163,7 @@ def _feature(row: FeatureRow) -> str:
         decimal(row.noise),
         f"{row.values:,}",
         "-" if row.missing is None else percent(row.missing.share),
-        "-" if row.missing is None else f"{row.missing.expected:.1%}",
+        "-" if row.missing is None else f"{row.missing.expected * 100:.1f} %",
     )
     cells = "".join(f"<td>{escape(figure)}</td>" for figure in figures)
     mark = " bad" if row.findings else ""

@@ -32,7 +32,7 @@ def describe_shares(findings: Collection[str], shares: Mapping[str, ShareFigure]
     for finding, what in _PHRASES.items():
         figure = shares.get(finding)
         if finding in findings and figure is not None:
-            yield finding, f"{percent(figure.share)} {what} (expected {figure.expected:.1%})"
+            yield finding, f"{percent(figure.share)} {what} (expected {figure.expected * 100:.1f} %)"
 
 
 def feature_text(name: str) -> str:
@@ -66,5 +66,5 @@ def decimal(figure: float | None) -> str:
 
 
 def percent(share: float) -> str:
-    """Returns a share such as ``16.5%``; a share that is not 0 never shows as ``0.0%``."""
-    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
+    """Returns a share such as ``16.5 %``; a share that is not 0 never shows as ``0.0 %``."""
+    return "<0.1 %" if 0 < share < 0.0005 else f"{share * 100:.1f} %"

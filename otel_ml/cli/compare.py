@@ -116,5 +116,5 @@ def _verdict(found: Mapping[str, Any]) -> str:
         unit = "labels of the challenger" if found["test"] == "two proportions" else "labelled pairs"
         return f"{verdict}: about {found['still_needed']} more {unit} are needed to find a difference of {stated}"
     if verdict == _NO_DIFFERENCE:
-        return f"{verdict}: one of {stated} would have been found in {found['power']:.0%} of cases"
+        return f"{verdict}: one of {stated} would have been found in {found['power'] * 100:.0f} % of cases"
     return verdict

@@ -151,7 +151,7 @@ class ReferenceProfile:
         lines = [f"ReferenceProfile{named} {self.id} of {self.rows:,} rows"]
         lines += [f"  {'feature':<{width}}  kind      bins  missing"] if features else []
         for feature in features:
-            share = f"{feature.missing / self.rows:.1%}" if self.rows else "-"
+            share = f"{feature.missing / self.rows * 100:.1f} %" if self.rows else "-"
             lines.append(f"  {feature.name:<{width}}  {feature.kind:<8}  {len(feature.labels):>4}  {share:>7}")
         lines += [f"  not monitored: {line}" for line in describe_skipped(self.skipped)]
         lines += [] if self.performance is None else [f"  {self.performance}"]

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from markupsafe import Markup
 
 from otel_ml import semconv
-from otel_ml._report import figure_text
+from otel_ml._report import figure_text, percent
 from otel_ml.console.receiving._values import block, finite
 from otel_ml.console.storage._queries import moment as iso
 
@@ -101,7 +101,7 @@ def size(given: float | None) -> str | None:
 
 def share(given: float | None) -> str | None:
     """A share as percent; one that is not zero does not look like zero."""
-    return None if given is None else "<0.1 %" if 0 < given < _TINY else f"{given * 100:.1f} %"
+    return None if given is None else percent(given)
 
 
 def value(given: Any) -> str | None:

@@ -158,7 +158,7 @@ def describe(feature: FeatureDrift, *, with_bins: bool = True) -> list[str]:
         sentences.append(f"values went {feature.direction}")
     if with_bins and semconv.DRIFTED in feature.findings:
         sentences += [
-            f"{change.label}: {percent(change.share or 0.0)} (training {change.reference:.1%})"
+            f"{change.label}: {percent(change.share or 0.0)} (training {change.reference * 100:.1f} %)"
             for change in feature.changes
             if not (new and change.label == semconv.OTHER)
         ]

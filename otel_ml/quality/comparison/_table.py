@@ -38,7 +38,7 @@ def table(comparison: ComparisonResult) -> Iterator[str]:
 def _figures(feature: FeatureDrift) -> str:
     psi, noise, distance = map(decimal, (feature.psi, feature.psi_noise, feature.jensen_shannon))
     missing = feature.shares.get(semconv.MISSING)
-    now, expected = ("-", "-") if missing is None else (percent(missing.share), f"{missing.expected:.1%}")
+    now, expected = ("-", "-") if missing is None else (percent(missing.share), f"{missing.expected * 100:.1f} %")
     return f"{psi:>8} {noise:>8} {distance:>6} {feature.count:>11,} {now:>8} {expected:>9}"
 
 

@@ -134,7 +134,7 @@ def test_the_kind_of_invalid_values_is_reported(values: list[object], kinds: tup
     drift = feature(found, "a")
 
     assert (drift.verdict, drift.invalid, drift.invalid_kinds) == ("invalid", 900, kinds)
-    assert f"of another type (expected 0.0%): {kinds[0]}" in str(found)
+    assert f"of another type (expected 0.0 %): {kinds[0]}" in str(found)
     assert "canary" not in str(found) + found._repr_html_()
 
 

@@ -216,8 +216,8 @@ def test_the_profile_prints_as_a_short_table():
         shown = repr(ReferenceProfile.fit(frame, sensitive=("job",)))
     assert [line.split() for line in shown.splitlines()[1:4]] == [
         ["feature", "kind", "bins", "missing"],
-        ["x", "number", "10", "0.0%"],
-        ["job", "category", "3", "50.0%"],
+        ["x", "number", "10", "0.0", "%"],
+        ["job", "category", "3", "50.0", "%"],
     ]
     assert "id" in shown.splitlines()[4]
     assert "canary" not in shown

@@ -98,12 +98,12 @@ def test_the_drift_command_can_fail_on_drift(saved, replay, tmp_path, capsys):
     arguments = ("drift", "--profile", str(saved), "--data", str(path))
     assert (run(*arguments), run(*arguments, "--fail")) == (0, 1)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2].split() == ["SEX", "absent", "-", "-", "-", "0", "100.0%", "0.0%"]
+    assert lines[2].split() == ["SEX", "absent", "-", "-", "-", "0", "100.0", "%", "0.0", "%"]
     assert lines[3] == "    the data has no such column"
     place = next(place for place, line in enumerate(lines) if "AGEP" in line)
     assert lines[place].split()[1] == "out_of_range"
     assert lines[place + 1].startswith(
-        "    also drifted; 7.9% outside the range of training (expected 0.0%); values went up; 01 [10, 19):"
+        "    also drifted; 7.9 % outside the range of training (expected 0.0 %); values went up; 01 [10, 19):"
     )
     assert max(map(len, lines)) <= 100
 

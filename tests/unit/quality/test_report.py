@@ -68,7 +68,7 @@ def test_each_changed_feature_has_its_bins_by_name(drifted: str) -> None:
     assert re.fullmatch(r"below [\d.]+", names[0])
     assert re.fullmatch(r"[\d.]+ to [\d.]+", names[1])
     assert re.fullmatch(r"[\d.]+ or more", names[-1])
-    assert re.search(r'>\d+\.\d% <tspan class="quiet">/ 10\.0%<', card)
+    assert re.search(r'>\d+\.\d % <tspan class="quiet">/ 10\.0 %<', card)
 
 
 def test_without_a_label_the_report_has_no_performance(profile: ReferenceProfile) -> None:
