@@ -45,6 +45,17 @@ class Connection(_Protocol):  # type: ignore[misc]
         # until the next request begins, uvicorn's own deadline holds
         self.waiting_position = next(_positions)
 
+    def send_400_response(self, msg: str) -> None:
+        # the rest of a body that the console did not need may be broken; its request has its answer
+        if self.cycle is None or not self.cycle.response_started:
+            super().send_400_response(msg)
+            if self.cycle is not None:
+                # its answer would be a second one
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+        elif self.cycle.response_complete:
+            self.transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_watching()
         super().connection_lost(exc)

@@ -8,7 +8,7 @@ import socket
 import time
 
 import pytest
-from console_feed import span, traces
+from console_feed import logs, prediction, span, traces
 
 HALF_HEADERS = b"GET / HT"
 HALF_BODY = (
@@ -100,3 +100,52 @@ def test_a_connection_in_use_stays(start):
     answers.close()
     connection.close()
     assert statuses == [b"200"] * 6
+
+
+CHUNKED = b"%b HTTP/1.1\r\nhost: localhost\r\ncontent-type: %b\r\ntransfer-encoding: chunked\r\n\r\n"
+BROKEN = b"zz\r\n{}\r\n"
+
+
+def statuses(connection):
+    """The status of each answer until the console closes the connection."""
+    with connection, connection.makefile("rb") as answers:
+        return [line.split()[1] for line in answers if line.startswith(b"HTTP/1.1 ")]
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "status"),
+    [
+        (b"POST /v1/traces", b"application/json", b"400"),
+        (b"POST /v1/traces", b"text/plain", b"415"),
+        (b"POST /login", b"text/plain", b"404"),
+        (b"GET /api/status", b"text/plain", b"200"),
+    ],
+)
+def test_a_broken_chunk_is_answered_once(console, caplog, line, kind, status):
+    """Before or after the answer, it ends the connection without an error in the log; the next one is served."""
+    head = CHUNKED % (line, kind)
+    assert statuses(connect(console, head + BROKEN)) == [b"400"]
+    connection = connect(console, head)
+    if status != b"400":
+        assert connection.recv(12) == b"HTTP/1.1 " + status
+    connection.sendall(BROKEN)
+    assert statuses(connection) == ([b"400"] if status == b"400" else [])
+    assert console.send("/api/status").status == 200
+    assert not caplog.records
+
+
+def test_an_answer_on_its_way_is_not_cut_off(console, caplog):
+    """A file that is being read arrives to its end, although the rest of the request is broken."""
+    wide = {f"feature_{number}": "x" * 15_000 for number in range(4)}
+    for first in range(0, 200, 20):
+        console.feed(logs(*(prediction(f"p-{first + number}", features=wide) for number in range(20))))
+    connection = connect(console, b"")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
+    connection.sendall(CHUNKED % (b"GET /api/export/predictions?format=json", b"text/plain"))
+    assert connection.recv(12) == b"HTTP/1.1 200"
+    connection.sendall(BROKEN)
+    with connection, connection.makefile("rb") as answer:
+        whole = answer.read()
+    assert len(whole) > 10_000_000
+    assert whole.endswith(b"\r\n0\r\n\r\n")
+    assert not caplog.records
