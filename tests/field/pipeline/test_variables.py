@@ -56,7 +56,7 @@ TABLE: list[tuple[str, str, list[str], list[str], list[str]]] = [
     ("gateway.yaml", "OTELCOL_DECISION_WAIT", [], ["30s"], DURATION),
     ("gateway.yaml", "OTELCOL_SLOW_MS", ["", "  "], ["250"], ["slow", "0", "-1", "0500"]),
     ("gateway.yaml", "OTELCOL_LOW_SCORE", [], ["-1", "0.25"], ["", "  ", "low"]),
-    ("gateway.yaml", "OTELCOL_BASELINE_PERCENT", ["", "  "], ["0", "0.5", "100"], ["5%", "-1", "101"]),
+    ("gateway.yaml", "OTELCOL_BASELINE_PERCENT", ["", "  "], ["0", "0.5", "100"], ["5%", "-1", "101", "010", "0x10"]),
     ("host_metrics_transform.yaml", "OTELCOL_HOST_INTERVAL", [], ["30s"], DURATION),
     ("host_metrics_transform.yaml", "OTELCOL_HOST_ROOT", ["", ""], ["/"], ["  ", "nowhere"]),
     ("host_metrics_transform.yaml", "OTELCOL_HOST_NAME", [], ["", "  ", "node-7"], ['a"b']),
