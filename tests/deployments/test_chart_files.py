@@ -17,6 +17,16 @@ from kubernetes_objects import CHART, PINNED, ROOT, validate
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 
+NOWHERE = (
+    "http://",
+    "http:///otlp",
+    "http://:4318",
+    "http://backend:99999",
+    "http://backend:0",
+    "http://a b",
+    "http://::1:9090",
+)
+
 
 def settings(schema: dict[str, Any], values: dict[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
     """Settings that only the schema or only the values have."""
@@ -42,11 +52,17 @@ def test_values_and_schema_have_the_same_settings() -> None:
         {"collector": {"queueGiB": 0}},
         {"collector": {"image": "otelcol"}},
         {"collector": {"env": {"OTELCOL-X": "1"}}},
-        {"backends": {"metrics": "prometheus:9090"}},
+        {"collector": {"filesSecret": "my files"}},
+        {"gateway": {"storageClass": "fast disk"}},
+        *({"backends": {signal: "prometheus:9090"}} for signal in ("metrics", "logs", "traces")),
+        *({"backends": {"metrics": address}} for address in NOWHERE),
+        {"nodes": {"endpoint": "http://"}},
         {"teams": {"payments": {"receiver": "x"}}},
         {"teams": {"payments": {"page": {"slack": []}}}},
         {"alertmanager": {"from": []}},
         {"monitoring": {"rules": "true"}},
+        {"monitoring": {"limits": "junk"}},
+        {"monitoring": {"objectives": "limits: {errors: 0.1}\n"}},
     ],
     ids=str,
 )
@@ -54,6 +70,29 @@ def test_a_wrong_value_is_refused(wrong: dict[str, Any]) -> None:
     """Unknown names, wrong types, numbers and addresses out of range end the installation with their place."""
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(wrong, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        *(
+            {"backends": {"metrics": address}}
+            for address in (
+                "http://prometheus",
+                "https://[::1]:65535/otlp?x=1",
+                "http://10.0.0.1:80/",
+                "http://u:p@host:9090",
+            )
+        ),
+        {"nodes": {"endpoint": ""}},
+        {"collector": {"storageClass": "", "filesSecret": "certificates.v2"}},
+        {"monitoring": {"limits": "# mine\ngroups: []\n", "objectives": "groups:\n- name: x\n"}},
+    ],
+    ids=str,
+)
+def test_a_right_value_is_taken(right: dict[str, Any]) -> None:
+    """Addresses in each form, empty texts where they mean the default, and files of rules pass the schema."""
+    jsonschema.validate(right, SCHEMA)
 
 
 def test_links_stay_in_the_repository() -> None:
