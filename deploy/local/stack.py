@@ -122,6 +122,8 @@ def refuse_taken_ports(ports: Mapping[str, int]) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
+            except OverflowError:
+                raise StackError(f"{name} is {port}: ports are 0 to 65535") from None
             except OSError:
                 raise StackError(
                     f"port {port} is in use: set {name}, or use --ports auto or --ports OFFSET "

@@ -45,6 +45,12 @@ def test_a_taken_port_is_named_before_anything_starts() -> None:
             launcher.refuse_taken_ports({"PROMETHEUS_PORT": port})
 
 
+def test_a_port_out_of_range_is_named() -> None:
+    """An offset or a variable that leads beyond the last port gives one line that names the listener."""
+    with pytest.raises(launcher.StackError, match="CONSOLE_PORT is 74318: ports are 0 to 65535"):
+        launcher.refuse_taken_ports({"CONSOLE_PORT": launcher.choose_ports("60000", {})["CONSOLE_PORT"]})
+
+
 def test_an_unknown_process_is_refused(tmp_path: Path) -> None:
     """An unknown process gives one line with the names of the Procfile."""
     done = run_stack(tmp_path, "prometeus")

@@ -23,6 +23,16 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 Query = Sequence[tuple[str, str]]
 
 
+def _host(address: str) -> str | None:
+    """Returns the host of an HTTP address; None if it is no such address."""
+    try:
+        parts = urlsplit(address)
+        is_usable = parts.scheme in {"http", "https"} and parts.port != 0
+    except ValueError:  # also for a port above 65535
+        return None
+    return parts.hostname if is_usable else None
+
+
 class ConsoleRefusal(CommandError):  # noqa: N818 - an answer, not a failure of the console
     """The console answers, but not with what was asked for."""
 
@@ -45,14 +55,15 @@ class ConsoleClient:
     """A console at an address."""
 
     def __init__(self, address: str, flag: str, token_file: Path | None = None) -> None:
-        if urlsplit(address).scheme not in {"http", "https"}:
+        host = _host(address)
+        if host is None:
             raise CommandError(f"{flag} takes an address such as http://127.0.0.1:4318, not {address!r}")
         self.address = address.rstrip("/")
         self._flag = flag
         token = _token(token_file)
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
         # a proxy reaches other hosts only
-        proxies = [urllib.request.ProxyHandler({})] if urlsplit(address).hostname in _LOOPBACK else []
+        proxies = [urllib.request.ProxyHandler({})] if host in _LOOPBACK else []
         self._opener = urllib.request.build_opener(_NoRedirects, *proxies)
 
     def get(self, path: str, query: Query = ()) -> tuple[dict[str, str], bytes]:

@@ -94,8 +94,21 @@ def test_no_proxy_stands_before_loopback(address, monkeypatch):
     assert ConsoleClient(address, "--console").json("/x") == {"path": "/x"}
 
 
-def test_an_address_needs_a_scheme():
-    """The message names the option, with an example."""
-    assert said(lambda: ConsoleClient("localhost:4318", "--console")) == (
-        "--console takes an address such as http://127.0.0.1:4318, not 'localhost:4318'"
+@pytest.mark.parametrize(
+    "address",
+    [
+        "localhost:4318",
+        "ftp://h",
+        "http:///x",
+        "http://:80",
+        "http://h:99999",
+        "http://h:0",
+        "http://h:x",
+        "http://[::1",
+    ],
+)
+def test_an_address_needs_scheme_host_and_port(address):
+    """What is no address of a console is refused with the name of the option and an example."""
+    assert said(lambda: ConsoleClient(address, "--console")) == (
+        f"--console takes an address such as http://127.0.0.1:4318, not {address!r}"
     )
