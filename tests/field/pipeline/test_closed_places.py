@@ -91,7 +91,7 @@ EVERYWHERE = {"/prometheus/v1/metrics", "/loki/v1/logs", "/tempo/v1/traces"}
 
 
 def test_a_new_token_is_read_and_nothing_is_lost(otelcol: Path, certificates: Path, tmp_path: Path) -> None:
-    """All places and the Collector's own figures have token, tenant and certificate; what is refused until the new token is there arrives."""
+    """All places and the Collector's own figures have token, tenant and certificate; what is refused until the new token is there arrives; the stop succeeds."""
     token = tmp_path / "token"
     token.write_text("token-one\n", encoding="utf-8")
     variables = {name: str(certificates / file) for name, file in CLIENT.items()}
@@ -120,6 +120,7 @@ def test_a_new_token_is_read_and_nothing_is_lost(otelcol: Path, certificates: Pa
             assert arrived(backend, "with token two") == set()
             token.write_text("token-two\n", encoding="utf-8")
             eventually(lambda: arrived(backend, "with token two") == EVERYWHERE)
+            assert running.stop() == 0
         log = running.log.read_text(encoding="utf-8")
     assert "401" in log
     assert "token-one" not in log

@@ -21,16 +21,23 @@ from pipeline_servers import ROOT, Backend, collector_environment, eventually, o
 COLLECTOR = ROOT / "collector"
 FILES = ["agent.yaml", "remote.yaml", "console.yaml", "gateway.yaml", "host_metrics_transform.yaml", "hosted.yaml"]
 FILES += ["authorization.yaml"]
-ADDRESS = ["", "  ", "backend", "localhost:4318", "backend:9201/write", "http://::1:4318"]
+NOWHERE = ["http:///otlp", "http://:4318", "http://backend:99999/otlp", "https://backend:0"]
+ADDRESS = ["", "  ", "backend", "localhost:4318", "backend:9201/write", "http://::1:4318", *NOWHERE]
 PORT = ["", "  ", "4317.5", "-1", "70000"]
 REDACT_KEYS = ["", "  ", "|birth", "birth||salary", "birth|salary|", "(birth|)", "birth(", 'a"b']
 DURATION = ["", "  ", "soon", "0s", "30"]
 
 # file, variable, values that are like unset, other values that are taken, values that are refused
 TABLE: list[tuple[str, str, list[str], list[str], list[str]]] = [
-    ("agent.yaml", "PROMETHEUS_OTLP_ENDPOINT", [], ["https://[::1]:9090/api/v1/otlp", "http://prometheus"], ADDRESS),
-    ("agent.yaml", "LOKI_OTLP_ENDPOINT", [], ["http://loki:3100/otlp"], ADDRESS[:2]),
-    ("agent.yaml", "TEMPO_OTLP_ENDPOINT", [], ["http://tempo:4318"], ADDRESS[:2]),
+    (
+        "agent.yaml",
+        "PROMETHEUS_OTLP_ENDPOINT",
+        [],
+        ["https://[::1]:9090/api/v1/otlp", "http://prometheus:65535"],
+        ADDRESS,
+    ),
+    ("agent.yaml", "LOKI_OTLP_ENDPOINT", [], ["http://loki:3100/otlp"], [*ADDRESS[:2], NOWHERE[2]]),
+    ("agent.yaml", "TEMPO_OTLP_ENDPOINT", [], ["http://tempo:4318"], [*ADDRESS[:2], NOWHERE[2]]),
     ("agent.yaml", "OTELCOL_GRPC_PORT", [], ["14317"], PORT),
     ("agent.yaml", "OTELCOL_HTTP_PORT", [], ["14318"], PORT[:2]),
     ("agent.yaml", "OTELCOL_HEALTH_PORT", [], ["0"], PORT[:2]),
@@ -51,7 +58,7 @@ TABLE: list[tuple[str, str, list[str], list[str], list[str]]] = [
     ("agent.yaml", "OTELCOL_HASH_KEY", [], ["", "  ", "7", "a key"], []),
     ("remote.yaml", "OTELCOL_BIND", [], ["::", "::1", "0.0.0.0", "collector"], ["", "  ", "[::1]"]),
     ("remote.yaml", "OTELCOL_TOKENS_FILE", [], ["tokens"], [""]),
-    ("console.yaml", "CONSOLE_OTLP_ENDPOINT", [], ["http://[::1]:14318"], ADDRESS[:2]),
+    ("console.yaml", "CONSOLE_OTLP_ENDPOINT", [], ["http://[::1]:14318"], [*ADDRESS[:2], NOWHERE[2]]),
     ("console.yaml", "OTEL_ML_CONSOLE_TOKEN", [], ["a-token-of-32-letters-and-digits", ""], []),
     ("gateway.yaml", "OTELCOL_DECISION_WAIT", [], ["30s"], DURATION),
     ("gateway.yaml", "OTELCOL_SLOW_MS", ["", "  "], ["250"], ["slow", "0", "-1", "0500"]),
