@@ -49,11 +49,10 @@ NOT_SERVED = (
     r"ml_pair_error|^Difference in Errors$|^Verdict on Each Challenger$|:gone$|:steady15m$|"
     r"^service:(hw|container)_|^Container Memory$|^CPU Throttling$|"
     r"^Traces Kept|^Reasons to Keep|^Traces before Their|^Dropped before|"
-    r"^Refused at the Collector$|ml_estimate_(gap|gap_z|wrong):"
+    r"^Refused at the Collector$"
 )
 """About a GPU, limits of a container, gateways, tasks that are not served, a canary with ids of its own, a regression
-with a canary, what is gone, lost or refused, what has not lasted for 15 minutes, and the gap of an estimate: `increase`
-extrapolates two equal counters by more than 1 % apart while they are a minute old."""
+with a canary, what is gone, lost or refused, and what has not lasted for 15 minutes."""
 
 NEEDS_HOURS = "slo:ml_error_budget_remaining:30d"
 """What is left of a budget is computed by whole hours: a rule, a panel, and one column of a table."""

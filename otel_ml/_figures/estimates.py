@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 GAP_Z: Final = 3.66
 """Standard errors that some gap of a model exceeds by chance, up or down, in 1 of 1,000 windows. Four figures have a
 gap."""
-COVERED: Final = 0.99
-"""Share of the labels that must have had an estimate. With fewer, both sides of a gap are about other predictions."""
+COVERED: Final = 0.95
+"""Share of the labels that must have had an estimate. With fewer, both sides of a gap are about other predictions. The
+rest can move a share by 5 points at most, which is the limit of an alarm. Counters that are a minute old need the room:
+Prometheus extrapolates two equal ones by up to 3 % apart."""
 _Number = TypeVar("_Number", int, float)
 
 

@@ -168,3 +168,40 @@ def test_which_estimates_are_worse_and_which_are_wrong(tmp_path: Path, models: l
     ]
     test = {"interval": "1m", "input_series": series, "promql_expr_test": cases}
     assert promtool.run(tmp_path, [test], RULES) == ""
+
+
+@pytest.mark.parametrize(("share", "found"), [(1.0, 4), (0.96, 4), (0.9, 0)])
+def test_a_gap_needs_estimates_of_the_labels(tmp_path: Path, models: list[Case], share: float, found: int) -> None:
+    """A gap is absent if a tenth of the labels had no estimate, and is there if only a few had none."""
+    series = [
+        sample._replace(value=sample.value * share) if sample.name.startswith("ml_eval_estimate") else sample
+        for sample in next(each for each in models if each.rows.identity["ml_model_name"] == "right").series()
+    ]
+    expr = "count(model:ml_estimate_gap:1h) or vector(0)"
+    case = {"eval_time": "60m", "expr": expr, "exp_samples": [{"value": found}]}
+    inputs = [sample.as_input() for sample in series]
+    test = {"interval": "1m", "input_series": inputs, "promql_expr_test": [case]}
+    assert promtool.run(tmp_path, [test], RULES) == ""
+
+
+def test_a_gap_is_there_after_a_minute(tmp_path: Path) -> None:
+    """Labels whose counters began 20 s after those of the estimates have a gap; `increase` has 3 % more of them."""
+    model = 'ml_model_name="young", ml_model_version="1", ml_model_role="primary"'
+    expected = {"predictions": 13, "correct": 11, "correct_variance": 2, "missed": 2, "missed_variance": 2}
+    series = [
+        {
+            "series": f'ml_eval_estimate_{name}_total{{{model}, ml_prediction_class="{label}"}}',
+            "values": f"0+{step}x12",
+        }
+        for name, step in expected.items()
+        for label in ("0", "1")
+    ]
+    outcome = 'ml_eval_outcomes_total{%s, ml_eval_predicted="%s", ml_eval_actual="%s"}'
+    series += [
+        {"series": outcome % (model, predicted, actual), "values": f"_x4 0+{19.5 * share:g}x8"}
+        for predicted, actual, share in (("0", "0", 0.75), ("0", "1", 0.25), ("1", "1", 0.75), ("1", "0", 0.25))
+    ]
+    series.append({"series": f"ml_eval_reference_size{{{model}}}", "values": "900x12"})
+    case = {"eval_time": "64s", "expr": "count(model:ml_estimate_gap:1h) > bool 0", "exp_samples": [{"value": 1}]}
+    test = {"interval": "5s", "input_series": series, "promql_expr_test": [case]}
+    assert promtool.run(tmp_path, [test], RULES, interval="32s") == ""

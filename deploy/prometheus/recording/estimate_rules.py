@@ -17,6 +17,8 @@ OF_CLASS = f"{MODEL}, ml_prediction_class"
 WORSE_Z, WRONG_Z = 3.54, 3.66
 """So that 1 of 1,000 windows exceeds them by chance in any figure: five may fall, four may be off on either side."""
 SUMS = ("predictions", "correct", "correct_variance", "missed", "missed_variance")
+COVERED = 0.95
+"""Share of the labels that must have had an estimate; equal counters that are a minute old are up to 3 % apart."""
 WORSE, WRONG = "model:ml_estimate_worse:current", "model:ml_estimate_wrong:current"
 
 
@@ -133,7 +135,7 @@ def gaps(window: str) -> list[Rule]:
         Rule(spread, error(LABELLED, window, {})),
         Rule(
             gap,
-            f"({value} - {realised})\nand {labels} * 0.99 <= on ({MODEL}) group_left () {total}",
+            f"({value} - {realised})\nand {labels} * {COVERED} <= on ({MODEL}) group_left () {total}",
             "Absent if labelled predictions had no estimate: both sides are about the same ones.",
         ),
         Rule(z, f"{gap} / ({spread} > 0)"),
