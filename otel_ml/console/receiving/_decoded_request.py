@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
-from otel_ml.console.receiving._values import Trimmer, dump, scalar_text
+from otel_ml.console.receiving._values import Trimmer, digest, dump, scalar_text
 from otel_ml.console.storage._tables import Provenance
 
 if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
     from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-    from otel_ml.console.storage._tables import Row
+    from otel_ml.console.storage._tables import Key, Row
+
+_UNKNOWN_SERVICE = "unknown_service"
+"""What the specification calls a service that has no name."""
 
 
 @dataclass
@@ -32,6 +36,8 @@ class DecodedRequest:
     """Bytes of the request, decompressed."""
     written: Future[bool] = field(default_factory=Future)
     """Done when the writer has had the rows; True if all of them are in the file."""
+    _seen: Counter[Key | int] = field(default_factory=Counter)
+    """How often a record, and a moment, came before."""
 
     @property
     def records(self) -> int:
@@ -50,27 +56,49 @@ class DecodedRequest:
         self.refused += count
         self.reason = reason
 
+    def place(self, time_ns: int) -> int:
+        """The place in lists of a record of this moment: behind those of the same moment that came before it.
+
+        Clocks of many senders have milliseconds, and lines of one would be in any order.
+        """
+        self._seen[time_ns] += 1
+        return time_ns + self._seen[time_ns] - 1
+
+    def distinct(self, key: Key) -> Key:
+        """The key of a record, another one for each that is equal to an earlier one of this request.
+
+        A service can write a line twice within a millisecond; a second delivery has the same keys again.
+        """
+        self._seen[key] += 1
+        return key if self._seen[key] == 1 else digest(key, str(self._seen[key]))
+
     def origin(self, resource: Resource, scope: InstrumentationScope) -> Origin:
         """The origin of the records below one resource and one scope."""
         attributes = self.trimmer.attributes(resource.attributes)
+        # metrics of machines and devices belong to no service
+        unnamed = None if self.signal == "metrics" else _UNKNOWN_SERVICE
         return Origin(
             resource=dump(attributes),
-            service_name=scalar_text(attributes.get(semconv.SERVICE_NAME)),
+            service_name=scalar_text(attributes.get(semconv.SERVICE_NAME)) or unnamed,
             scope=self.trimmer.optional_line(scope.name),
+            scope_attributes=self.trimmer.attributes(scope.attributes),
             received_ns=self.received_ns,
-            identity=resource.SerializeToString(deterministic=True) + b"\0" + scope.name.encode("utf-8"),
+            identity=digest(
+                resource.SerializeToString(deterministic=True), scope.SerializeToString(deterministic=True)
+            ),
         )
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a group of records comes from: resource and scope as text, and the raw resource for the keys."""
+    """Where a group of records comes from: resource and scope as text, and what distinguishes it in keys."""
 
     resource: str
     service_name: str | None
     scope: str | None
+    scope_attributes: dict[str, Any]
     received_ns: int
-    identity: bytes
+    identity: Key
 
     def provenance(self, *texts: str | None) -> Provenance:
         """The columns that every row has; the row's size is that of its texts and the resource."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from otel_ml import semconv
 from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
 from otel_ml.console.receiving._ids import SPAN_ID, TRACE_ID, valid_id
-from otel_ml.console.receiving._values import Trimmer, digest, dump, json_text, nanoseconds, number, scalar_text
+from otel_ml.console.receiving._values import digest, dump, json_text, nanoseconds, number, scalar_text
 from otel_ml.console.storage._tables import Key, LabelRow, LogRow, PredictionRow
 
 if TYPE_CHECKING:
@@ -41,18 +41,19 @@ def log_rows(request: ExportLogsServiceRequest, received_ns: int) -> DecodedRequ
 
 def _add(decoded: DecodedRequest, record: LogRecord, origin: Origin) -> None:
     attributes = decoded.trimmer.attributes(record.attributes)
-    log = _log(decoded.trimmer, record, attributes, origin)
+    log = _log(decoded, record, attributes, origin)
     if log.prediction_id is not None and log.event_name == semconv.PREDICTION_EVENT:
         decoded.add("predictions", _prediction(log, attributes))
     elif log.prediction_id is not None and log.event_name == semconv.LABEL_EVENT:
         decoded.add("labels", _label(log, attributes))
     else:
         key = digest(record.SerializeToString(deterministic=True), origin.identity)
-        decoded.add("logs", log._replace(key=key))
+        decoded.add("logs", log._replace(key=decoded.distinct(key)))
 
 
-def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin: Origin) -> LogRow:
+def _log(decoded: DecodedRequest, record: LogRecord, attributes: dict[str, Any], origin: Origin) -> LogRow:
     """The row without its key, which depends on the table."""
+    trimmer = decoded.trimmer
     body, attribute_text = trimmer.body(record.body), dump(attributes)
     time_ns = nanoseconds(record.time_unix_nano or record.observed_time_unix_nano or origin.received_ns)
     return LogRow(
@@ -66,7 +67,7 @@ def _log(trimmer: Trimmer, record: LogRecord, attributes: dict[str, Any], origin
         prediction_id=scalar_text(attributes.get(semconv.PREDICTION_ID)),
         trace_id=valid_id(record.trace_id, TRACE_ID),
         span_id=valid_id(record.span_id, SPAN_ID),
-        place_ns=min(time_ns, origin.received_ns),
+        place_ns=decoded.place(min(time_ns, origin.received_ns)),
         provenance=origin.provenance(body, attribute_text),
     )
 

@@ -43,9 +43,10 @@ def _add(decoded: DecodedRequest, metric: Metric, origin: Origin) -> None:
     data = getattr(metric, kind)
     name, unit = trimmer.line(metric.name), trimmer.line(metric.unit)
     for point in data.data_points:
-        attributes = trimmer.attributes(point.attributes)
+        # attributes of the meter are labels of all its points
+        attributes = origin.scope_attributes | trimmer.attributes(point.attributes)
         attribute_text, detail = dump(attributes), _detail(trimmer, kind, point)
-        series = digest(name, kind, *_sorted_attributes(point.attributes), origin.identity)
+        series = digest(name, kind, unit, *_sorted_attributes(point.attributes), origin.identity)
         start_ns = nanoseconds(point.start_time_unix_nano)
         time_ns = nanoseconds(point.time_unix_nano or origin.received_ns)
         row = PointRow(

@@ -48,7 +48,7 @@ class LogRow(NamedTuple):
     """One log record that is neither a prediction nor a label.
 
     `place_ns` is its place in lists: its time, or that of its arrival if the sender's clock runs ahead. Without that a
-    record from the future would stay on top.
+    record from the future would stay on top. Records of one moment follow each other by a nanosecond, as they came.
     """
 
     key: Key
