@@ -53,11 +53,13 @@ def features_with_bins(
 
 
 def _ranked(counts: FeatureCounts) -> list[tuple[dict[str, Any], tuple[ModelColumn, str]]]:
-    return sorted(((_row(counts, *key), key) for key in counts.sizes), key=lambda pair: _severity(pair[0]))
+    return sorted(((_row(counts, *key), key) for key in counts.sizes), key=_rank)
 
 
-def _severity(row: Mapping[str, Any]) -> tuple[int, float]:
-    return severity(row["verdict"], row["psi"])
+def _rank(pair: tuple[dict[str, Any], tuple[ModelColumn, str]]) -> tuple[Any, ...]:
+    """Returns what a feature is sorted by; equal ones stand by name, since stored points have no order."""
+    row, (column, profile) = pair
+    return *severity(row["verdict"], row["psi"]), column.name, column.model, profile
 
 
 def _bins(counts: FeatureCounts, column: ModelColumn, profile: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml import semconv
@@ -20,13 +21,14 @@ _AROUND_NS: Final = 3600 * 10**9
 _LARGER_IS_WORSE: Final = frozenset({"mae", "rmse"})
 BAD, WARN = "bad", "warn"
 _FOUND: Final = {
-    semconv.ABSENT: "no longer arrives",
-    semconv.INVALID: "has values of another type",
-    semconv.MISSING: "has missing values",
-    semconv.UNSEEN_CATEGORIES: "has unseen values",
-    semconv.OUT_OF_RANGE: "has values out of range",
+    semconv.ABSENT: ("no longer arrives", "no longer arrive"),
+    semconv.INVALID: ("has values of another type", "have values of another type"),
+    semconv.MISSING: ("has missing values", "have missing values"),
+    semconv.UNSEEN_CATEGORIES: ("has unseen values", "have unseen values"),
+    semconv.OUT_OF_RANGE: ("has values out of range", "have values out of range"),
 }
-"""A verdict as the end of a sentence about a feature."""
+"""A verdict as the end of a sentence about one feature, and about several."""
+_PLURAL: Final = frozenset({semconv.PREDICTION_FEATURE, semconv.LABEL_FEATURE})
 
 
 class Alert(NamedTuple):
@@ -56,15 +58,27 @@ def _of_model(row: dict[str, Any]) -> Iterator[Alert]:
     model = row["model"]
     changed = row["changed"]
     if changed:
-        named = ", ".join(
-            f"{feature(name)} {_FOUND.get(verdict, verdict)}" for name, verdict in [*changed.items()][:_NAMED]
-        )
-        more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
-        yield Alert(BAD, model, f"{number_of(len(changed), 'feature')} changed", named + more, "/data", model)
+        yield Alert(BAD, model, f"{number_of(len(changed), 'feature')} changed", _changes(changed), "/data", model)
     if row["calls"] and row["errors"] / row["calls"] > ERROR_SHARE:
         why = f"{figure(row['errors'])} of {figure(row['calls'])} calls"
         yield Alert(BAD, model, f"{share(row['errors'] / row['calls'])} of calls fail", why, "/model", model)
     yield from _of_figures(model, row["realised"], row["estimate"])
+
+
+def _changes(changed: dict[str, str]) -> str:
+    """Returns what happened to the first features; those of one verdict share a sentence."""
+    alike: dict[str, list[str]] = {}
+    for name, verdict in [*changed.items()][:_NAMED]:
+        alike.setdefault(verdict, []).append(name)
+    more = [f"and {len(changed) - _NAMED} more"] if len(changed) > _NAMED else []
+    return ", ".join([*starmap(_sentence, alike.items()), *more])
+
+
+def _sentence(verdict: str, names: list[str]) -> str:
+    one, several = _FOUND.get(verdict, (verdict, verdict))
+    *others, last = map(feature, names)
+    listed = f"{', '.join(others)} and {last}" if others else last
+    return f"{listed} {several if others or names[0] in _PLURAL else one}"
 
 
 def _of_figures(name: str, realised: dict[str, Any] | None, estimate: dict[str, Any] | None) -> Iterator[Alert]:

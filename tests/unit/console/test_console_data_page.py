@@ -192,6 +192,45 @@ def test_the_list_has_one_row_a_feature(console):
     assert ("<b>&=" in other, "<b>" in console.send(other.replace("+", "%20")).body.decode()) == (False, False)
 
 
+def test_the_list_states_once_what_all_features_have_in_common(console):
+    """With one version its name stands above the list; a share of 0 has no expected share beside it."""
+    shares = dict.fromkeys(RANGES, 1 / 3)
+    some = [each for name in ("age", "pay") for each in reference(name, shares)]
+    some += [each for name in ("age", "pay") for each in counts(name, dict.fromkeys(RANGES, 400))]
+    for name, finding in (("age", "missing"), ("pay", "missing"), ("pay", "invalid")):
+        of = {**IDENTITY, semconv.FEATURE_NAME: name, semconv.PROFILE_ID: "p", semconv.FEATURE_FINDING: finding}
+        some.append(gauge(semconv.FEATURE_EXPECTED_SHARE, 0.003, of))
+    of = {**IDENTITY, semconv.FEATURE_NAME: "pay", semconv.PROFILE_ID: "p"}
+    some.append(counter(5, name=semconv.FEATURE_MISSING.name, attributes=of, start=NOW - 30 * MINUTE))
+    console.feed(metrics(*some), logs(prediction(features={"age": 7}, at=NOW)))
+    page = console.send("/data?model=fraud&range=1h").body.decode()
+    assert re.search(r"Last hour of version 1\.0\.0 against the training reference · 0 of 2 features", page)
+    rows = re.findall(r"<tr>\s*<td class=.name.>.*?</tr>", page, re.DOTALL)
+    assert [("tags" in row, row.count("(0.3 %)")) for row in rows] == [(False, 0), (False, 1)]
+
+
+def test_a_small_psi_looks_small(console):
+    """The line of a feature within the limit stays low, however it moves; that of one beyond it fills its height."""
+    shares = dict.fromkeys(RANGES, 1 / 3)
+    some = [each for name in ("calm", "wild") for each in reference(name, shares)]
+    some += counts("calm", dict(zip(RANGES, (410, 400, 390), strict=True)))
+    some += counts("wild", dict(zip(RANGES, (900, 150, 150), strict=True)))
+    console.feed(metrics(*some), logs(prediction(features={"calm": 7}, at=NOW)))
+    page = console.send("/data?model=fraud&range=1h").body.decode()
+    heights = {
+        re.search(r"<strong>(\w+)", row)[1]: min(int(y) for y in re.findall(r"\d+,(\d+)", row.partition("points=")[2]))
+        for row in re.findall(r"<tr>\s*<td class=.name.>.*?</tr>", page, re.DOTALL)
+    }
+    assert heights == {"wild": 2, "calm": 47}
+
+
+def test_equal_features_stand_by_name(read):
+    """Features of one verdict and PSI, as all are before the first values, do not change places from load to load."""
+    names = [f"f{place:02d}" for place in range(20)]
+    some = [each for name in reversed(names) for each in reference(name, dict.fromkeys(RANGES, 1 / 3))]
+    assert [row["feature"] for row in read(features, *some)] == names
+
+
 def test_a_feature_that_is_unknown_says_what_to_do(console):
     """A link from yesterday has an answer, and an unknown parameter a sentence."""
     console.feed(metrics(*reference("age", dict.fromkeys(RANGES, 1 / 3))))

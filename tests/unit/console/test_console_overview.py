@@ -181,7 +181,23 @@ def test_many_changed_features_are_counted():
     row = {"model": "m", "calls": 0, "errors": 0, "changed": found["changed"], "realised": None, "estimate": None}
     (alert,) = alerts([row], [])
     assert alert.text == "5 features changed"
-    assert alert.why == "a has missing values, b has missing values, c has missing values and 2 more"
+    assert alert.why == "a, b and c have missing values, and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("changed", "wanted"),
+    [
+        ({"a": "unseen", "b": "drifted"}, "a has unseen values, b drifted"),
+        ({"a": "absent", "b": "drifted", "c": "absent"}, "a and c no longer arrive, b drifted"),
+        ({semconv.PREDICTION_FEATURE: "out_of_range"}, "predicted values have values out of range"),
+        ({semconv.LABEL_FEATURE: "unseen", "a": "invalid"}, "labels have unseen values, a has values of another type"),
+        (dict.fromkeys("abcd", "drifted"), "a, b and c drifted, and 1 more"),
+    ],
+)
+def test_features_of_one_verdict_share_a_sentence(changed, wanted):
+    """A line about a model says each thing that happened once, with the features that it happened to."""
+    row = {"model": "m", "calls": 0, "errors": 0, "changed": changed, "realised": None, "estimate": None}
+    assert [alert.why for alert in alerts([row], [])] == [wanted]
 
 
 def test_a_service_without_a_model_is_shown(console):

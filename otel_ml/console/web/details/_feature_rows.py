@@ -61,15 +61,15 @@ def _row(name: str, value: Any, shares: dict[str, float]) -> PlacedFeature:
         value,
         found,
         share,
-        _remark(value, found, share),
+        _remark(value, found, share, is_numeric=_is_numeric(shares)),
         _bars(order, shares, order),
         _bars(order, shares, [] if found is None else [found]),
     )
 
 
-def _remark(value: Any, found: str | None, share: float | None) -> str | None:
+def _remark(value: Any, found: str | None, share: float | None, *, is_numeric: bool) -> str | None:
     if value is None:
-        return "missing"
+        return "missing or infinite" if is_numeric else "missing"  # JSON has no infinity: the event has null for both
     if found in _REST:
         return "rare or unseen in training"
     if found is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
+from otel_ml._verdicts import PSI_LIMIT
 from otel_ml.console.storage._feature_verdicts import features_with_bins
 from otel_ml.console.storage._segment_shares import segment_shares
 from otel_ml.console.web.charts._bins import bin_link, link_segments, share_links
@@ -39,7 +40,8 @@ def routes(frame: Frame) -> list[BaseRoute]:
         segments = await frame.reader.read(segment_shares, view.span, edges)
         link_segments(view, segments, _SHOWN)
         return await frame.render(
-            request, "features.html", view, title="Data", features=_worst(view, rows), segments=segments, shown=_SHOWN
+            request, "features.html", view, title="Data", features=_worst(view, rows), segments=segments, shown=_SHOWN,
+            psi_limit=PSI_LIMIT,
         )  # fmt: skip
 
     return [frame.route("/data", data)]
