@@ -16,6 +16,7 @@ from otel_ml.console.public._pages import LoginPages
 from otel_ml.console.public._prefix import Prefix
 from otel_ml.console.receiving._endpoints import Receiver
 from otel_ml.console.receiving._otlp_http import SIGNALS
+from otel_ml.console.receiving._sender_requests import SenderRequests
 from otel_ml.console.web import _pages
 from otel_ml.console.web._api import Api, error
 from otel_ml.console.web._frame import Frame
@@ -66,7 +67,8 @@ def build(store: Database, ingest: IngestQueue, options: Options) -> ASGIApp:
     if login is not None:
         routes += login.routes()
     app: ASGIApp = Starlette(routes=routes, exception_handlers={HTTPException: failed, Exception: failed})
-    guarded = _Guarded(app if login is None else Gate(app, login), local_only=login is None)
+    app = SenderRequests(app if login is None else Gate(app, login), has_token=login is not None)
+    guarded = _Guarded(app, local_only=login is None)
     return Prefix(guarded, options.url_prefix, routes) if options.url_prefix else guarded
 
 
