@@ -122,7 +122,8 @@ def imported(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             found.add(node.module)
-    return {name for name in found if name.partition(".")[0] not in sys.stdlib_module_names | {"otel_ml"}}
+    known = sys.stdlib_module_names | {"annotationlib", "otel_ml"}  # the first came with Python 3.14
+    return {name for name in found if name.partition(".")[0] not in known}
 
 
 def allowed(place: str) -> set[str]:

@@ -185,7 +185,7 @@ def _declared_fields(namespace: Mapping[str, Any]) -> Iterator[tuple[str, list[A
     for field in namespace.get("__attrs_attrs__", ()):
         yield field.name, [getattr(field, "alias", None), *_metadata_texts(field.metadata)]
     if type(namespace.get("__required_keys__")) is frozenset:  # a TypedDict
-        yield from ((name, []) for name in namespace["__annotations__"])
+        yield from ((name, []) for name in namespace["__required_keys__"] | namespace["__optional_keys__"])
     yield from (
         (name, [encoded])
         for name, encoded in zip(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -36,6 +37,16 @@ def resolved_signature(function: Callable[..., Any]) -> inspect.Signature:
     parameters = [each.replace(annotation=_resolve(each.annotation, names)) for each in signature.parameters.values()]
     returned = _resolve(signature.return_annotation, names)
     return signature.replace(parameters=parameters, return_annotation=returned)
+
+
+def readable_signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    """Returns the signature of a function; None if it has none. What an annotation cannot name stays unresolved."""
+    signature = attempt(resolved_signature, function)
+    if signature is None and sys.version_info >= (3, 14):  # annotations are code there, which runs when they are read
+        from annotationlib import Format
+
+        return attempt(lambda: inspect.signature(function, annotation_format=Format.FORWARDREF))
+    return signature
 
 
 def _resolve(annotation: Any, names: dict[str, Any]) -> Any:

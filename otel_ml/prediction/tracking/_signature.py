@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from sys import maxsize
 from typing import Any, Final
 
-from otel_ml._guard import attempt
 from otel_ml._values.unread import UNREAD
 from otel_ml.config import ConfigError
 from otel_ml.prediction.boundary._feature_rows import PartialRow
@@ -19,7 +18,7 @@ from otel_ml.prediction.tracking._annotations import (
     is_injected,
     is_of_framework,
     is_scalar,
-    resolved_signature,
+    readable_signature,
 )
 from otel_ml.quality import ColumnNames, column_key
 
@@ -136,7 +135,7 @@ def find_features(
     Raises:
         ConfigError: The function has no such parameter.
     """
-    signature = attempt(resolved_signature, function)
+    signature = readable_signature(function)
     parameters = [] if signature is None else list(signature.parameters.values())
     if chosen is not None:
         return _chosen(parameters, chosen, is_known=signature is not None)

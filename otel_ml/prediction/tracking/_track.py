@@ -71,7 +71,8 @@ def _wrapper_of(function: Callable[..., Any]) -> Callable[..., Callable[..., Any
 
 def _resolve_annotations(wrapped: Any) -> None:
     """Resolves annotations that are texts: some frameworks look for their names in the module of the wrapper."""
-    if not any(type(annotation) is str for annotation in getattr(wrapped, "__annotations__", {}).values()):
+    annotations = _guard.attempt(getattr, wrapped, "__annotations__", {})  # may raise from Python 3.14 on
+    if not annotations or not any(type(annotation) is str for annotation in annotations.values()):
         return
     signature = _guard.attempt(resolved_signature, wrapped)
     if signature is None:
@@ -79,7 +80,7 @@ def _resolve_annotations(wrapped: Any) -> None:
     found = {each.name: each.annotation for each in signature.parameters.values()}
     found["return"] = signature.return_annotation
     wrapped.__signature__ = signature
-    wrapped.__annotations__ = {name: found.get(name, given) for name, given in wrapped.__annotations__.items()}
+    wrapped.__annotations__ = {name: found.get(name, given) for name, given in annotations.items()}
 
 
 class TrackedCallable(functools.partial[Any]):

@@ -141,7 +141,7 @@ def _from_epoch(numbers: Array) -> Array | None:
     factor = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[unit]
     whole = np.where(np.isfinite(floats), floats, 0) // factor
     moments = whole.astype("datetime64[s]")
-    moments[~np.isfinite(floats)] = np.datetime64("NaT")
+    moments[~np.isfinite(floats)] = np.datetime64("NaT", "s")
     return moments
 
 

@@ -410,7 +410,7 @@ benign = st.one_of(
     | st.dates()
     | st.timedeltas()
     | st.uuids(),
-    st.complex_numbers() | st.just(pd.NA) | st.just(pd.NaT) | st.just(np.datetime64("NaT")),
+    st.complex_numbers() | st.just(pd.NA) | st.just(pd.NaT) | st.just(np.datetime64("NaT", "s")),
     st.lists(st.floats(), max_size=4).map(np.array) | MIXED.map(lambda items: pd.Series(items, dtype=object)),
     st.integers(0, 3).map(lambda width: np.zeros((2, width))),
     st.lists(st.floats(0, 1), min_size=2, max_size=3).map(lambda v: pd.DataFrame({"prediction": v, "score": v})),

@@ -15,7 +15,7 @@ from value_samples import INF, NAN, Real, Tensor
 from otel_ml._values.missing import is_missing
 
 MISSING = [None, NAN, Real("nan"), np.float16("nan"), np.float64("nan"), np.longdouble("nan"), Decimal("NaN")]
-MISSING += [Decimal("sNaN"), pd.NA, pd.NaT, np.datetime64("NaT"), np.timedelta64("NaT", "s"), np.array(NAN)]
+MISSING += [Decimal("sNaN"), pd.NA, pd.NaT, np.datetime64("NaT", "s"), np.timedelta64("NaT", "s"), np.array(NAN)]
 MISSING += [np.ma.masked, pa.scalar(None), Tensor(NAN)]
 PRESENT = [
     0,
