@@ -80,7 +80,7 @@ class Binding(Unbound):
         self.tracer: Tracer = state.engine.tracer(semconv.SCOPE) if state.engine else trace.get_tracer(semconv.SCOPE)
         shared = self._gauges = _shared(state, self.meter)
         labels = shared.labels(spec)
-        self.class_label = labels.classes(spec.classes).admit
+        self.class_label = labels.classes(spec.name, spec.classes).admit
         self.error_label = labels.errors.admit
         self.stage_label = labels.stages.admit
         if policy.columns is not None and spec.segment_columns:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry.predictions.model_cells import CLASSES_KEPT, ERROR_TYPES_KEPT, STAGES_KEPT
+from otel_ml._values import few_names
 from otel_ml._values.equality import find_equal
 from otel_ml.semconv import SEGMENT_VALUES
 
@@ -16,24 +17,47 @@ DECLARATIONS_KEPT = 4
 
 
 class BoundedLabels:
-    """Admits the declared values, or else the first few that come; all others become `semconv.OTHER`.
+    """Admits the first few values that come; all others become `semconv.OTHER`.
 
     Threads may admit a last value each, so the bound can be exceeded by the number of threads.
     """
 
-    def __init__(self, limit: int, declared: Iterable[str] | None = None) -> None:
-        self._closed = declared is not None
+    def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._admitted = set(declared or ())
+        self._admitted: set[str] = set()
 
     def admit(self, value: str) -> str:
         """Returns the value itself if it is admitted, else `semconv.OTHER`."""
         if value in self._admitted:
             return value
-        if self._closed or len(self._admitted) >= self._limit:
+        if len(self._admitted) >= self._limit:
             return semconv.OTHER
         self._admitted.add(value)
         return value
+
+
+class DeclaredClasses:
+    """Admits the declared classes of a model, in whatever spelling; all others become `semconv.OTHER`."""
+
+    def __init__(self, model: str, classes: Sequence[str]) -> None:
+        self._model, self._classes = model, classes
+        self._admitted = frozenset(classes[:DECLARED_KEPT])
+
+    def admit(self, value: str) -> str:
+        """Returns the declared class that a predicted one equals as a text, a number or a boolean."""
+        if value in self._admitted:
+            return value
+        found = find_equal(value, self._admitted)
+        if found is not None:
+            return found
+        if find_equal(value, self._classes) is None:
+            _guard.warn_once(
+                f"prediction.classes.{self._model}",
+                f"otel-ml: the predicted class {value!r} is not a declared class of model {self._model!r} "
+                f"({few_names(self._classes)}): such predictions are counted as {semconv.OTHER}; add it to classes= of "
+                "the model, or return one of these",
+            )
+        return semconv.OTHER
 
 
 class LearnedSegments(BoundedLabels):
@@ -66,18 +90,18 @@ class ModelLabels:
         self.errors = BoundedLabels(ERROR_TYPES_KEPT)
         self.stages = BoundedLabels(STAGES_KEPT)
         self._first_seen = BoundedLabels(CLASSES_KEPT)
-        self._declared: dict[tuple[str, ...], BoundedLabels] = {}
+        self._declared: dict[tuple[str, ...], DeclaredClasses] = {}
         self._segments: dict[str, LearnedSegments] = {}
 
     def segments(self, column: str) -> LearnedSegments:
         """Returns the values of a segment column without a closed set."""
         return self._segments.setdefault(column, LearnedSegments(column))
 
-    def classes(self, declared: Iterable[str] | None) -> BoundedLabels:
+    def classes(self, model: str, declared: Iterable[str] | None) -> BoundedLabels | DeclaredClasses:
         """Returns the classes of a handle: its declared ones, or the first that come to any handle."""
         if declared is None:
             return self._first_seen
-        key = tuple(declared)[:DECLARED_KEPT]
+        key = tuple(declared)
         if key not in self._declared and len(self._declared) >= DECLARATIONS_KEPT:
             return self._first_seen
-        return self._declared.setdefault(key, BoundedLabels(len(key), key))
+        return self._declared.setdefault(key, DeclaredClasses(model, key))
