@@ -43,6 +43,10 @@ class ModeBinding:
         self.state: ports.State | None = None
         self.fast_path: FastPath | None = None
 
+    def __getstate__(self) -> dict[str, object]:
+        """An application that is sent to another process binds there, to what is in force."""
+        return {"_providers": self._providers, "state": None, "fast_path": None}
+
     def refresh(self) -> bool:
         """Binds to the state in force; True if it has changed."""
         state = ports.state()

@@ -67,6 +67,14 @@ class NativeSwitch:
         self.logger: Any = None
         self.exclude: Callable[[Scope], bool] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "logger": None, "exclude": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In another process FastAPI's telemetry is in force until the layer binds there."""
+        vars(self).update(state)
+        self.restore()
+
     def suspend(self) -> None:
         """Turns its spans and metrics off. Its log events stay; we supply the object that it needs for them.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from opentelemetry.context import Context
@@ -62,3 +62,7 @@ class LayerSettings:
     """False after the undo: the layer forwards every call unchanged."""
     propagation: PropagationHeaders = UNREAD
     """The headers that the global propagator reads."""
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        """An application that is sent to another process reads the propagator there."""
+        return None, {field.name: getattr(self, field.name) for field in fields(self)} | {"propagation": UNREAD}
