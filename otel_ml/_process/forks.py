@@ -74,11 +74,12 @@ def spawn(
 ) -> threading.Thread | None:
     """Starts a daemon thread; None where that is impossible, and the caller must do without.
 
-    Python refuses new threads while the interpreter ends, and the system may refuse one more at any time.
+    Python refuses new threads while the interpreter ends and daemon threads in a subinterpreter, and the system may
+    refuse one more at any time.
     """
     make = thread or threading.Thread  # looked up here: gevent may have replaced it
-    started = make(target=_run, args=(target, *args), name=name, daemon=True)
     try:
+        started = make(target=_run, args=(target, *args), name=name, daemon=True)
         started.start()
     except RuntimeError:
         return None

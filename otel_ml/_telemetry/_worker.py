@@ -38,6 +38,8 @@ class Worker:
         if self._thread is None and not any(len(queue) for queue in self.queues):
             return True
         self.wake()
+        if self._thread is None:
+            return False
         with self._rounds:
             return self._rounds.wait_for(lambda: self._finished >= wanted, max(0.0, deadline - monotonic()))
 

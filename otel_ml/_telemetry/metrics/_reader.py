@@ -27,7 +27,7 @@ from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogr
 
 from otel_ml import _guard, _process
 from otel_ml._export import retry
-from otel_ml._telemetry._suppress import suppress_here
+from otel_ml._telemetry._suppress import suppress_here, suppressed
 from otel_ml._telemetry._yielding import yield_to_service
 from otel_ml._telemetry.metrics._schedule import Schedule
 from otel_ml._telemetry.metrics._store import View
@@ -100,7 +100,7 @@ class Reader(MetricReader):
         self.start()
         with self._changed:
             if self._thread is None:
-                return True
+                return self._stopping
             self._requested += 1
             wanted = self._requested
             self._changed.notify_all()
@@ -110,11 +110,19 @@ class Reader(MetricReader):
     def stop(self, deadline: float) -> None:
         """Collects and exports a last time, then ends the thread."""
         with self._changed:
-            self._stopping = True
+            is_first, self._stopping = not self._stopping, True
             thread = self._thread
             self._changed.notify_all()
         if thread is not None:
             thread.join(max(0.0, deadline - monotonic()))
+        elif is_first:
+            self._collect_here(deadline)
+
+    def _collect_here(self, deadline: float) -> None:
+        """Collects and exports on the caller's thread: the system has refused the reader's."""
+        timeout = max(0.0, min(self._timeout, deadline - monotonic()))
+        with suppressed():
+            _guard.call("reader.collect", self.collect, timeout_millis=timeout * 1000)
 
     def abandon(self) -> None:
         """In a forked child: ends the parent's thread, which goes on here if it is a greenlet; it exports no more."""
