@@ -21,6 +21,7 @@ FIELD_REPORTS = (
     "processes/test_late_patches.py",
     "processes/test_install_beside_a_service.py",
     "logs/test_errors_of_requests.py",
+    "references/test_long_tails.py",
 )
 """The files with slow tests."""
 DEPLOYMENTS = (
@@ -97,6 +98,8 @@ def case_of(name: str, module: str) -> int:
         "workers": 26,
         "late": 26,
         "errors": 27,
+        "long": 19,
+        "victoria": 30,
         "install": 28,
         "store": 29,
         "chart": 30,
