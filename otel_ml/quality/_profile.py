@@ -120,7 +120,7 @@ class ReferenceProfile:
             ImportError: numpy is not installed, or cannot be imported.
         """
         _extras.load("numpy", "quality")  # the modules below import it
-        from otel_ml.quality.training import FitOptions, TrainingPart, build, find_warnings
+        from otel_ml.quality.training import FitOptions, TrainingPart, build_with_warnings
 
         options = FitOptions(
             score=score,
@@ -138,10 +138,7 @@ class ReferenceProfile:
             embeddings=embeddings,
             images=images,
         )
-        parts = build(TrainingPart(frame, options, is_whole=True))
-        for warning in find_warnings(parts):
-            warnings.warn(warning, stacklevel=2)
-        return cls(*parts, name=name)
+        return cls(*build_with_warnings(TrainingPart(frame, options, is_whole=True)), name=name)
 
     def __repr__(self) -> str:
         """Returns a table: each feature with its kind, bins and share of missing values, and the skipped columns."""

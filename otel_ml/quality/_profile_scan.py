@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -145,9 +144,6 @@ class ProfileScan:
         Raises:
             ProfileError: A named column is in no part, or nothing can be monitored.
         """
-        from otel_ml.quality.training import build, find_warnings
+        from otel_ml.quality.training import build_with_warnings
 
-        parts = build(self._scan)
-        for line in find_warnings(parts):
-            warnings.warn(line, stacklevel=2)
-        return ReferenceProfile(*parts)
+        return ReferenceProfile(*build_with_warnings(self._scan))

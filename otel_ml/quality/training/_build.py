@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
@@ -78,6 +79,14 @@ def build(training: Training) -> ProfileParts:
         *_fit_performance(training),
         training.described,
     )
+
+
+def build_with_warnings(training: Training) -> ProfileParts:
+    """Bins the columns as `build` does, and warns the caller of the function that calls it."""
+    parts = build(training)
+    for line in find_warnings(parts):
+        warnings.warn(line, stacklevel=3)
+    return parts
 
 
 def find_warnings(parts: ProfileParts) -> Iterator[str]:

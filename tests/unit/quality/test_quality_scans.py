@@ -164,3 +164,14 @@ def test_profiles_with_the_same_bins_add_up():
         ReferenceProfile.fit(left, **options).merge(ReferenceProfile.fit(right, bins={"x": [0, 2]}))
     with pytest.raises(ProfileError, match="different columns"):
         ReferenceProfile.fit(left, **options).merge(ReferenceProfile.fit({"x": [1.0, 2] * 60}, **options))
+
+
+def test_a_warning_names_the_line_of_the_caller():
+    """Warnings of a profile, whole or in parts, point at the line that fits it, so that a filter by module works."""
+    frame = FRAME[["amount", "when"]]
+    scan = ProfileScan().add(frame)
+    with pytest.warns(UserWarning, match="not monitored: when: dates") as whole:
+        ReferenceProfile.fit(frame)
+    with pytest.warns(UserWarning, match="not monitored: when: dates") as in_parts:
+        scan.profile()
+    assert [warning.filename for warning in (*whole, *in_parts)] == [__file__] * 2
