@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from otel_ml import _guard, semconv
 from otel_ml._telemetry import provider_globals
-from otel_ml.config import ENV_SERVICE_NAME, SIGNALS, Config, Signal
+from otel_ml.config import ENV_SERVICE_NAME, SIGNALS, Config, Signal, read_text
 
 _ENGINE_ARGUMENTS: Final = frozenset(
     {
@@ -75,7 +74,7 @@ def warn(config: Config, arguments: Iterable[str], foreign: frozenset[Signal]) -
 
 def warn_of_page() -> None:
     """Logs one line if the environment asks for a scrape page, which a process without metrics of ours cannot have."""
-    if os.environ.get(semconv.ENV_PROMETHEUS_PORT, "").strip():
+    if read_text(semconv.ENV_PROMETHEUS_PORT):
         _guard.warn(
             f"otel-ml: {semconv.ENV_PROMETHEUS_PORT}: no scrape page is opened, since the metrics of this process are "
             "those of another SDK; use its exporter"

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping
 from typing import Final
 
 from otel_ml import _guard, semconv
 from otel_ml._values import line
-from otel_ml.config import ENV_EXCEPTION_SIGNAL
+from otel_ml.config import ENV_EXCEPTION_SIGNAL, is_service_link
 from otel_ml.semconv import standard_environment
 
 _PREFIX: Final = "OTEL_ML_"
 _KNOWN: Final = frozenset(value for name, value in vars(semconv).items() if name.startswith("ENV_"))
 _OF_TOOLS: Final = frozenset({"OTEL_ML_CACHE", "OTEL_ML_GID", "OTEL_ML_PYTHON", "OTEL_ML_RUNBOOK", "OTEL_ML_UID"})
 """Read by the demo, the deployments and the Makefile, not by a service."""
-_LINK: Final = re.compile(
-    r"(?P<service>.*?_)(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
-)
-"""What Kubernetes sets in every container for each Service."""
 _STANDARD: Final = "OTEL_"
 _DISABLED: Final = "OTEL_SDK_DISABLED"
 _TRUTHS: Final = frozenset({"", "true", "false"})
@@ -46,7 +41,7 @@ def misread_variables(environment: Mapping[str, str]) -> list[str]:
     names = sorted(
         name
         for name in environment
-        if name.startswith(_PREFIX) and name not in known and not _is_service_link(name, environment)
+        if name.startswith(_PREFIX) and name not in known and not is_service_link(name, environment)
     )
     lines = [f"{_name(name)} ({_hint(name)})" for name in names[:_MANY]]
     if len(names) > _MANY:
@@ -85,7 +80,7 @@ def _misspelt(environment: Mapping[str, str]) -> list[str]:
     names = [
         name
         for name in environment
-        if name.startswith(_STANDARD) and not name.startswith(_PREFIX) and not _is_service_link(name, environment)
+        if name.startswith(_STANDARD) and not name.startswith(_PREFIX) and not is_service_link(name, environment)
     ]
     found = []
     for name in sorted(set(names) - known)[:_COMPARED]:
@@ -94,11 +89,6 @@ def _misspelt(environment: Mapping[str, str]) -> list[str]:
         if near:
             found.append(f"{_name(name)} (did you mean {near[0]}?)")
     return found[:_MANY]
-
-
-def _is_service_link(name: str, environment: Mapping[str, str]) -> bool:
-    form = _LINK.fullmatch(name)
-    return form is not None and f"{form['service']}SERVICE_HOST" in environment
 
 
 def _hint(name: str) -> str:

@@ -15,6 +15,8 @@ from otel_ml.config._environment import (
     ExceptionSignal,
     Signal,
     exception_signal,
+    is_service_link,
+    read_text,
 )
 from otel_ml.config._record_limits import DEFAULT_LIMITS, RecordLimits
 from otel_ml.config._remarks import remarks
@@ -38,5 +40,7 @@ __all__ = [
     "SignalConfig",
     "argument_names",
     "exception_signal",
+    "is_service_link",
+    "read_text",
     "remarks",
 ]

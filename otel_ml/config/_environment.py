@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Final, Literal, TypeVar
@@ -35,6 +36,11 @@ ENV_EXCEPTION_SIGNAL: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 """``logs``: exceptions are log records; ``logs/dup``: log records and span events. By default span events."""
 ExceptionSignal = Literal["spans", "logs", "logs/dup"]
 _EXCEPTION_SIGNALS: Final[dict[str, ExceptionSignal]] = {"logs": "logs", "logs/dup": "logs/dup"}
+_LINK: Final = re.compile(
+    r"(?P<service>.*?_)(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+"""Names that Kubernetes sets in every container for each Service of the namespace."""
+_LINKED: Final = re.compile(r"(tcp|udp|sctp)://")
 
 
 def exception_signal() -> ExceptionSignal:
@@ -43,11 +49,25 @@ def exception_signal() -> ExceptionSignal:
     return _EXCEPTION_SIGNALS.get(text, "spans")
 
 
+def is_service_link(name: str, environment: Mapping[str, str]) -> bool:
+    """Whether Kubernetes has set a variable for a Service: ``OTEL_ML_PROMETHEUS_PORT=tcp://...`` for `otel-ml-prometheus`."""
+    form = _LINK.fullmatch(name)
+    if form is None or f"{form['service']}SERVICE_HOST" not in environment:
+        return False
+    # a container that sets the variable itself overrides Kubernetes
+    return name != f"{form['service']}PORT" or _LINKED.match(environment.get(name, "")) is not None
+
+
+def read_text(name: str) -> str:
+    """Returns what somebody has set a variable to; empty if nobody has."""
+    return "" if is_service_link(name, os.environ) else os.environ.get(name, "").strip()
+
+
 def setting(name: str, parse: Callable[[str, str], T], default: T) -> T:
     """Returns a dataclass field whose default is read from the environment when the object is created."""
 
     def read() -> T:
-        text = os.environ.get(name, "").strip()
+        text = read_text(name)
         return parse(name, text) if text else default
 
     value: T = field(default_factory=read)
@@ -56,7 +76,7 @@ def setting(name: str, parse: Callable[[str, str], T], default: T) -> T:
 
 def read_whole(name: str, default: T) -> int | T:
     """Returns the whole number that a variable holds, or the default."""
-    text = os.environ.get(name, "").strip()
+    text = read_text(name)
     return as_whole(name, text) if text else default
 
 

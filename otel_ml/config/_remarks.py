@@ -16,6 +16,7 @@ from otel_ml.config._environment import (
     ENV_SCHEDULE_DELAY,
     SIGNALS,
     exception_signal,
+    read_text,
 )
 
 _LONG_TIMEOUT: Final = 600.0
@@ -40,7 +41,7 @@ def remarks(config: Config) -> list[str]:
         lines += _interval(argument, variable, getattr(config, argument), shortest)
     if any("#" in text for text in _endpoints(config)):
         lines.append("endpoint: what follows # in the URL is left out; write %23 if it belongs to the path")
-    unused = [name for name in (ENV_PROMETHEUS_HOST, ENV_PROMETHEUS_PORT) if os.environ.get(name, "").strip()]
+    unused = [name for name in (ENV_PROMETHEUS_HOST, ENV_PROMETHEUS_PORT) if read_text(name)]
     if unused and config.prometheus_port is None:
         lines.append(
             f"{' and '.join(unused)}: there is no scrape page; add prometheus to OTEL_METRICS_EXPORTER, or set "

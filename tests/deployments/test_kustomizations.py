@@ -65,6 +65,15 @@ def test_nothing_that_cannot_change_holds_a_version(folder: str) -> None:
             assert set(claim["metadata"]) == {"name"}
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_pod_gets_variables_of_other_services(folder: str) -> None:
+    """A Service named `otelcol-http` in the namespace changes no setting of a Collector.
+
+    Sources: windoze95/cantinarr#249, ScreamingFace/screamingface#538.
+    """
+    assert [name(each) for each, spec in workloads(built(folder)) if spec.get("enableServiceLinks") is not False] == []
+
+
 def test_every_folder_is_part_of_what_is_applied() -> None:
     """No manifest lies beside the kustomizations unused, and none is missing."""
     used: set[str] = set()

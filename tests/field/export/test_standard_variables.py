@@ -5,7 +5,8 @@ open-telemetry/opentelemetry-dotnet#4158 (host and port of the scrape page),
 open-telemetry/opentelemetry-python-contrib#390, open-telemetry/opentelemetry-python#1303, pydantic/logfire#487 and
 docling-project/docling-serve#533 (URLs that are not observed), open-telemetry/opentelemetry-python-contrib#916 (headers
 of requests), open-telemetry/opentelemetry-python#4555 and #4650 (variables that do nothing), and
-open-telemetry/opentelemetry-python#3250 (a propagator that is not installed).
+open-telemetry/opentelemetry-python#3250 (a propagator that is not installed), windoze95/cantinarr#249 and
+ScreamingFace/screamingface#538 (what Kubernetes sets for a Service of the same name).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from opentelemetry.context import Context
 
 import otel_ml
 from otel_ml import semconv
-from otel_ml._telemetry.environment_check import without_effect
+from otel_ml._telemetry.environment_check import misread_variables, without_effect
 from otel_ml.config import Config, ConfigError, remarks
 from otel_ml.testing import InMemoryTelemetry
 
@@ -296,3 +297,32 @@ def test_a_component_that_is_not_installed_is_one_config_error(name: str) -> Non
     assert done.stdout.count("\n") == 1
     assert done.stdout.startswith(name)
     assert "not installed" in done.stdout
+
+
+@pytest.fixture
+def service_links(monkeypatch):
+    """The variables that Kubernetes sets for Services with the names that our variables begin with."""
+    for service, address in (("OTEL_ML_PROMETHEUS", "10.43.1.2:9090"), ("OTEL_EXPORTER_PROMETHEUS", "[fd00::2]:80")):
+        host, _, port = address.rpartition(":")
+        monkeypatch.setenv(f"{service}_SERVICE_HOST", host.strip("[]"))
+        monkeypatch.setenv(f"{service}_SERVICE_PORT", port)
+        monkeypatch.setenv(f"{service}_PORT", f"tcp://{address}")
+        monkeypatch.setenv(f"{service}_PORT_{port}_TCP_ADDR", host.strip("[]"))
+
+
+def test_a_service_of_kubernetes_is_no_setting(service_links, monkeypatch):
+    """A Service named `otel-ml-prometheus` in the namespace is nobody's wish for a scrape page, and ends no process."""
+    config = Config()
+    assert (config.prometheus_port, remarks(config), misread_variables(os.environ)) == (None, [], [])
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "prometheus")
+    assert Config().prometheus_port == 9464
+
+
+def test_a_port_that_the_container_sets_itself_holds_beside_such_a_service(service_links, monkeypatch):
+    """What a manifest sets overrides Kubernetes; what it sets wrongly is still refused."""
+    monkeypatch.setenv(semconv.ENV_PROMETHEUS_PORT, "9500")
+    assert Config().prometheus_port == 9500
+    monkeypatch.delenv("OTEL_ML_PROMETHEUS_SERVICE_HOST")
+    monkeypatch.setenv(semconv.ENV_PROMETHEUS_PORT, "tcp://10.43.1.2:9090")
+    with pytest.raises(ConfigError, match="not a whole number"):
+        Config()

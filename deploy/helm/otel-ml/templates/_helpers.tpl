@@ -29,6 +29,8 @@ app.kubernetes.io/part-of: otel-ml
 {{- $root := index . 0 -}}
 serviceAccountName: {{ index . 1 }}
 automountServiceAccountToken: false
+# A Service named otelcol-http would set OTELCOL_HTTP_PORT.
+enableServiceLinks: false
 {{- with $root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
