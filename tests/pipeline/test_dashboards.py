@@ -2,7 +2,7 @@
 
 Sources: grafana/grafana#57855 and #52026 (a column has another name while only one query answers), #10786 and
 kubernetes/ingress-nginx#4190 (a provisioned dashboard with inputs finds no data source), #110805 (a link by a hidden column is
-empty), #84146 (links by a column work in tables only), rhobs/configuration#528 (panels on one place).
+empty), #84146 (links by a column work in tables only), #93072 and #22125 (a link ends at `+`, `&` or `#` of a value), rhobs/configuration#528 (panels on one place).
 The rules are those of grafana/dashboard-linter.
 """
 
@@ -347,6 +347,13 @@ def test_links_of_panels_lead_to_what_exists(dashboard):
                 wrong.append((panel["title"], url))
 
     assert wrong == []
+
+
+def test_links_keep_names_of_any_characters():
+    """A model `R&D+1 #2` is selected whole: what Grafana puts into an address by itself is cut at such a character."""
+    values = {value for panel in PANELS for url in addresses(panel) for value in re.findall(r"=(\$\{[^}]*\})", url)}
+    assert values
+    assert [value for value in values if not value.endswith(":percentencode}")] == []
 
 
 def test_histograms_with_exemplars_show_them():

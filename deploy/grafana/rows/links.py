@@ -40,8 +40,11 @@ def address(name: str, *more: str) -> str:
 
 
 def from_row(name: str, title: str, **columns: str) -> Json:
-    """A link from a row of a table: each variable takes the value of a column."""
-    more = [f'var-{variable}=${{__data.fields["{column}"]}}' for variable, column in columns.items()]
+    """A link from a row of a table: each variable takes the value of a column.
+
+    By default Grafana leaves `&`, `+`, `#` and `=` of a value as they are, which ends it there.
+    """
+    more = [f'var-{variable}=${{__data.fields["{column}"]:percentencode}}' for variable, column in columns.items()]
     return {"title": title, "url": address(name, *more), "targetBlank": False}
 
 
