@@ -10,6 +10,8 @@ from typing import Final
 
 UNIFIED: Final = ""
 """Key of the v2 hierarchy, which has all controllers that no v1 hierarchy took."""
+UNLIMITED: Final = 1 << 62
+"""cgroup v1 writes "no limit" as the largest multiple of a page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,10 @@ from otel_ml.resource_sampler._counters import ContinuedCounters, Counter
 from otel_ml.resource_sampler._proc_files import number_after, read_bytes
 from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading, Report, gather, measured, to_gap
 from otel_ml.resource_sampler.linux._block_io import BlockIo
-from otel_ml.resource_sampler.linux._cgroup import UNIFIED
+from otel_ml.resource_sampler.linux._cgroup import UNIFIED, UNLIMITED
 from otel_ml.resource_sampler.linux._cgroup_membership import Membership, Owner, no_group
 from otel_ml.resource_sampler.linux._pressure import Pressure
 
-_UNLIMITED: Final = 1 << 62
-"""cgroup v1 writes "no limit" as the largest multiple of a page."""
 _OF_MODE: Final = {mode: {semconv.CPU_MODE: mode} for mode in ("user", "system")}
 _OF_FAULT: Final = {kind: {semconv.SYSTEM_PAGING_FAULT_TYPE: kind} for kind in ("major", "minor")}
 _NOTHING: Final[Mapping[str, str | int]] = {}
@@ -176,7 +174,7 @@ class ContainerSource:
         yield measured((semconv.CONTAINER_MEMORY_USAGE, usage, _NOTHING))
         yield measured((semconv.CONTAINER_MEMORY_WORKING_SET, working_set, _NOTHING))
         yield measured((semconv.CONTAINER_MEMORY_RSS, resident, _NOTHING))
-        limits = [limit for limit in limits if limit < _UNLIMITED]
+        limits = [limit for limit in limits if limit < UNLIMITED]
         if limits:
             yield measured((semconv.CONTAINER_MEMORY_LIMIT, min(limits), _NOTHING))
             yield measured((semconv.CONTAINER_MEMORY_AVAILABLE, max(0, min(limits) - working_set), _NOTHING))

@@ -12,6 +12,7 @@ from otel_ml import semconv
 from otel_ml.resource_sampler._counters import ContinuedCounters
 from otel_ml.resource_sampler._proc_files import number_after, read_bytes
 from otel_ml.resource_sampler._source import Gap, Reading, Report, gather, measured
+from otel_ml.resource_sampler.linux._cgroup import UNLIMITED
 from otel_ml.resource_sampler.linux._cpu import MAX_CPUS, Cpu
 from otel_ml.resource_sampler.linux._disks import MAX_DISKS, Disks
 from otel_ml.resource_sampler.linux._filesystems import MAX_FILESYSTEMS, Filesystems, StatVfs
@@ -114,7 +115,7 @@ class HostSource:
         """Counters of the kernel itself, which start again only with the machine."""
         return self._counters.apply(read(), lambda: self._cpu.boot)
 
-    def _memory(self) -> Iterator[Reading]:
+    def _memory(self) -> Iterator[Reading | Gap]:
         content = self._memory_content = read_bytes(self._meminfo)
         total = number_after(content, b"MemTotal:") * 1024
         if total <= 0:
@@ -128,18 +129,27 @@ class HostSource:
             "cached": (number_after(content, b"Cached:") + slab) * 1024,
         }
         for state, size in states.items():
-            if size is not None:
+            if size is None:
+                continue
+            if 0 <= size <= total:
                 yield measured((semconv.SYSTEM_MEMORY_USAGE, size, _OF_STATE[state]))
                 yield measured((semconv.SYSTEM_MEMORY_UTILIZATION, size / total, _OF_STATE[state]))
+            else:
+                yield _impossible(f"memory {state}")
         if available is not None:
-            yield measured((semconv.SYSTEM_MEMORY_LINUX_AVAILABLE, available, _NOTHING))
+            if available <= total:
+                yield measured((semconv.SYSTEM_MEMORY_LINUX_AVAILABLE, available, _NOTHING))
+            else:
+                yield _impossible("memory available")
 
-    def _paging(self) -> Iterator[Reading]:
+    def _paging(self) -> Iterator[Reading | Gap]:
         content = self._memory_content or read_bytes(self._meminfo)
-        free = number_after(content, b"SwapFree:") * 1024
-        used = number_after(content, b"SwapTotal:") * 1024 - free
-        yield measured((semconv.SYSTEM_PAGING_USAGE, used, _OF_PAGING["used"]))
-        yield measured((semconv.SYSTEM_PAGING_USAGE, free, _OF_PAGING["free"]))
+        total, free = number_after(content, b"SwapTotal:") * 1024, number_after(content, b"SwapFree:") * 1024
+        if free <= total < UNLIMITED:
+            yield measured((semconv.SYSTEM_PAGING_USAGE, total - free, _OF_PAGING["used"]))
+            yield measured((semconv.SYSTEM_PAGING_USAGE, free, _OF_PAGING["free"]))
+        else:
+            yield _impossible("swap")
         content = self._faults()
         major, all_faults = number_after(content, b"pgmajfault"), number_after(content, b"pgfault")
         yield measured((semconv.SYSTEM_PAGING_FAULTS, major, _OF_FAULT["major"]))
@@ -153,6 +163,11 @@ class HostSource:
             content = read_bytes(self._vmstat)
         self._faults_end = found + _LINE_BYTES
         return content
+
+
+def _impossible(what: str) -> Gap:
+    """The gap for a figure of a container's /proc that mixes those of the container with those of the host."""
+    return Gap(what, "malformed", "more than there is")
 
 
 _METRICS: Final = {

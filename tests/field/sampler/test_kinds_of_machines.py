@@ -3,7 +3,8 @@
 prometheus/node_exporter#3484 and #3261 (a read-only bind mount of a disk that can be written), moby/moby#41055 (hundreds of
 ZFS file systems, one a container layer), prometheus/node_exporter#2065 and netdata/netdata#10150 (a share whose server is
 gone stops the agent), k8snetworkplumbingwg/multus-cni#1400 (a pod with a virtual function beside its own interface),
-troglobit/mini-snmpd#23 (ports of a switch and their uplink), prometheus/node_exporter#3317 (the boot time moves with the clock).
+troglobit/mini-snmpd#23 (ports of a switch and their uplink), prometheus/node_exporter#3317 (the boot time moves with the clock),
+lxc/lxcfs#84, #170, #412 and #695, nicolargo/glances#3505 (memory of a container beside figures of its host).
 """
 
 from __future__ import annotations
@@ -164,3 +165,54 @@ def test_a_time_that_falls_while_the_clock_moves_is_no_boot(tree, fall):
         (pytest.approx(50.0 + tick / 100), fall["seconds"][tick] and pytest.approx(fall["seconds"][tick]))
         for tick in range(3)
     ]
+
+
+def memory(tree, **kilobytes):
+    """What is reported of memory and swap, by metric and state, and what is missing."""
+    figures = {"MemTotal": 1000, "MemFree": 500, "MemAvailable": 600, "Buffers": 10, "Cached": 90, "SReclaimable": 10}
+    figures |= {"SwapTotal": 200, "SwapFree": 150, **kilobytes}
+    tree.write("proc/meminfo", "".join(f"{name}: {size:>20} kB\n" for name, size in figures.items()))
+    tree.write("proc/vmstat", "pgfault 10\npgmajfault 1\n")
+    report = HostSource(proc=tree.proc, parts=("memory", "paging")).read()
+    return {
+        (reading.metric.name.removeprefix("system."), *reading.attributes.values()): reading.value / 1024
+        for reading in report.readings
+        if reading.metric.unit == "By"
+    }, [(gap.what, gap.kind) for gap in report.gaps]
+
+
+USUAL = {
+    ("memory.usage", "used"): 400,
+    ("memory.usage", "free"): 500,
+    ("memory.usage", "buffers"): 10,
+    ("memory.usage", "cached"): 100,
+    ("memory.linux.available",): 600,
+    ("paging.usage", "used"): 50,
+    ("paging.usage", "free"): 150,
+}
+
+
+SWAP = {("paging.usage", "used"), ("paging.usage", "free")}
+
+
+@pytest.mark.parametrize(
+    ("figures", "lost", "gaps"),
+    [
+        ({"MemAvailable": 1000, "SwapFree": 200}, set(), ()),
+        (
+            {"MemAvailable": 1001},
+            {("memory.usage", "used"), ("memory.linux.available",)},
+            ("memory used", "memory available"),
+        ),
+        ({"MemFree": 1001}, {("memory.usage", "free")}, ("memory free",)),
+        ({"SReclaimable": 911}, {("memory.usage", "cached")}, ("memory cached",)),
+        ({"SwapFree": 201}, SWAP, ("swap",)),
+        ({"SwapTotal": 0, "SwapFree": 18446744073709346016}, SWAP, ("swap",)),
+        ({"SwapTotal": 9007199246672720, "SwapFree": 9007199246535028}, SWAP, ("swap",)),
+    ],
+)
+def test_more_memory_than_there_is_is_no_reading(tree, figures, lost, gaps):
+    """LXC mixes figures of the container and its host: what cannot be true is named as missing, the rest stays."""
+    readings, missing = memory(tree, **figures)
+    assert (set(readings), missing) == (set(USUAL) - lost, [(what, "malformed") for what in gaps])
+    assert memory(tree) == (USUAL, [])
