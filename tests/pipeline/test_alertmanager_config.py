@@ -135,6 +135,35 @@ def test_a_message_says_what_where_how_much_and_what_to_do() -> None:
     assert both == "[FIRING] 2 alerts: fraud in eu"
 
 
+def test_a_message_about_hundreds_of_features_is_short_enough_to_arrive() -> None:
+    """A message has the text of ten alerts that fire and of ten that have ended, and says how many there are.
+
+    prometheus/alertmanager#2769: Slack refuses a message with dozens of alerts, which then reach nobody.
+    """
+    long = {**ALERT, "generatorURL": f"http://prometheus:9090/graph?g0.expr={'x' * 1000}"}
+    over = {**long, "status": "resolved", "endsAt": "2026-01-01T04:00:00Z"}
+    text = render("otelml.text", *[long] * 500, *[over] * 11)
+    assert len(text) < 40_000
+    assert [text.count(part) for part in (", firing): ", ", resolved): ")] == [10, 10]
+    assert re.findall(r"In all (.*); the first 10 are above", text) == ["500 alerts are firing", "11 alerts are resolved"]
+    assert "In all" not in render("otelml.text", *[ALERT] * 10)
+
+
+@pytest.mark.parametrize("marked", ["<!channel>", "<@U123>", "<#C1>", "<http://x.example|click>", "<mailto:a@b.example>"])
+def test_what_requests_say_is_no_mention_and_no_link(marked: str) -> None:
+    """A segment or a model with the name of a mention does not call a whole channel; ordinary signs stay.
+
+    target/goalert#2666, eelzon/morgenbot#11.
+    """
+    told = {key: f"worse for {marked}" for key in ("summary", "description")}
+    alert = {**ALERT, "labels": {**ALERT["labels"], "ml_model_name": marked}, "annotations": told}
+    texts = [render("otelml.text", alert), render("otelml.title", alert)]
+    texts.append(render("otelml.title", alert, alert, ml_model_name=marked))
+    assert [text for text in texts if marked in text or marked[1:] not in text] == []
+    bounds = "score < 0.5, <3, a & b > c"
+    assert bounds in render("otelml.text", {**ALERT, "annotations": {"summary": bounds}})
+
+
 @contextmanager
 def recorder() -> Iterator[tuple[str, list[tuple[str, str, Any]]]]:
     """A server that keeps path, authorization and JSON of each request."""
