@@ -50,7 +50,7 @@ def exception_signal() -> ExceptionSignal:
 
 
 def is_service_link(name: str, environment: Mapping[str, str]) -> bool:
-    """Whether Kubernetes has set a variable for a Service: ``OTEL_ML_PROMETHEUS_PORT=tcp://...`` for `otel-ml-prometheus`."""
+    """Whether Kubernetes has set a variable for a Service, as ``OTEL_ML_PROMETHEUS_PORT`` for `otel-ml-prometheus`."""
     form = _LINK.fullmatch(name)
     if form is None or f"{form['service']}SERVICE_HOST" not in environment:
         return False

@@ -145,17 +145,22 @@ def test_a_message_about_hundreds_of_features_is_short_enough_to_arrive() -> Non
     text = render("otelml.text", *[long] * 500, *[over] * 11)
     assert len(text) < 40_000
     assert [text.count(part) for part in (", firing): ", ", resolved): ")] == [10, 10]
-    assert re.findall(r"In all (.*); the first 10 are above", text) == ["500 alerts are firing", "11 alerts are resolved"]
+    assert re.findall(r"In all (.*); the first 10 are above", text) == [
+        "500 alerts are firing",
+        "11 alerts are resolved",
+    ]
     assert "In all" not in render("otelml.text", *[ALERT] * 10)
 
 
-@pytest.mark.parametrize("marked", ["<!channel>", "<@U123>", "<#C1>", "<http://x.example|click>", "<mailto:a@b.example>"])
+@pytest.mark.parametrize(
+    "marked", ["<!channel>", "<@U123>", "<#C1>", "<http://x.example|click>", "<mailto:a@b.example>"]
+)
 def test_what_requests_say_is_no_mention_and_no_link(marked: str) -> None:
     """A segment or a model with the name of a mention does not call a whole channel; ordinary signs stay.
 
     target/goalert#2666, eelzon/morgenbot#11.
     """
-    told = {key: f"worse for {marked}" for key in ("summary", "description")}
+    told = dict.fromkeys(("summary", "description"), f"worse for {marked}")
     alert = {**ALERT, "labels": {**ALERT["labels"], "ml_model_name": marked}, "annotations": told}
     texts = [render("otelml.text", alert), render("otelml.title", alert)]
     texts.append(render("otelml.title", alert, alert, ml_model_name=marked))

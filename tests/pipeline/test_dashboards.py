@@ -2,7 +2,8 @@
 
 Sources: grafana/grafana#57855 and #52026 (a column has another name while only one query answers), #10786 and
 kubernetes/ingress-nginx#4190 (a provisioned dashboard with inputs finds no data source), #110805 (a link by a hidden column is
-empty), #84146 (links by a column work in tables only), #93072 and #22125 (a link ends at `+`, `&` or `#` of a value), rhobs/configuration#528 (panels on one place).
+empty), #84146 (links by a column work in tables only), #93072 and #22125 (a link ends at `+`, `&` or `#` of a value),
+rhobs/configuration#528 (panels on one place).
 The rules are those of grafana/dashboard-linter.
 """
 
