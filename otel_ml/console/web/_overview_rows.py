@@ -6,10 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from otel_ml.console.performance._summary import summaries
-from otel_ml.console.storage import _counted, _feature_verdicts, _services, _traffic
+from otel_ml.console.storage import _counted, _feature_verdicts, _traffic
 from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.storage._queries import moment
 from otel_ml.console.storage._time_range import TimeRange
+from otel_ml.console.storage.lists import _services
 from otel_ml.console.web._attention import alerts
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Lists without end: predictions, requests and log records, newest first, page by page."""
+"""Lists: services, and without end predictions, requests and log records, newest first, page by page."""

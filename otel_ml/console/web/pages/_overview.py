@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from otel_ml.console.storage._metric_points import Span
-from otel_ml.console.storage._services import late_records
+from otel_ml.console.storage.lists._services import late_records
 from otel_ml.console.web._attention import alerts, is_worse
 from otel_ml.console.web._overview_rows import model_rows, service_rows
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from starlette.datastructures import QueryParams
 
 from otel_ml import semconv
-from otel_ml.console.storage import _metric_names, _services, _traffic
+from otel_ml.console.storage import _metric_names, _traffic
 from otel_ml.console.storage._charts import RESOURCES, ChartFilter
 from otel_ml.console.storage._metric_names import plain
 from otel_ml.console.storage._time_range import TimeRange
+from otel_ml.console.storage.lists import _services
 from otel_ml.console.web import _parameters
 from otel_ml.console.web._list_address import ListAddress
 from otel_ml.console.web._series_charts import Line, over_time, table
