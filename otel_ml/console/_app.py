@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from otel_ml.console.public._forwarded import Forwarded
 from otel_ml.console.public._gate import Gate
 from otel_ml.console.public._pages import LoginPages
 from otel_ml.console.public._prefix import Prefix
@@ -68,7 +69,8 @@ def build(store: Database, ingest: IngestQueue, options: Options) -> ASGIApp:
         routes += login.routes()
     app: ASGIApp = Starlette(routes=routes, exception_handlers={HTTPException: failed, Exception: failed})
     app = SenderRequests(app if login is None else Gate(app, login), has_token=login is not None)
-    guarded = _Guarded(app, local_only=login is None)
+    guarded: ASGIApp = _Guarded(app, local_only=login is None)
+    guarded = guarded if login is None else Forwarded(guarded)
     return Prefix(guarded, options.url_prefix, routes) if options.url_prefix else guarded
 
 

@@ -93,6 +93,7 @@ def configured(app: Any, options: Options) -> Any:
         log_level="error",
         access_log=False,
         lifespan="off",
+        proxy_headers=False,
         ws="none",
         timeout_keep_alive=options.idle_seconds,  # type: ignore[arg-type] # a fraction is fine
         timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from otel_ml.console.public._attempts import SECONDS, Attempts
+from otel_ml.console.public._forwarded import PEER
 from otel_ml.console.public._sessions import Sessions
 from otel_ml.console.public._token import Token
 from otel_ml.console.web._frame import is_secure
@@ -64,12 +65,13 @@ class LoginPages:
             return self._page(403, "/", "This form came from another site.")
         form = await _form(request)
         following, address = form.get("next", "/"), request.client.host if request.client else ""
-        if not self._attempts.is_allowed(address):
+        peer = request.scope.get(PEER, address)
+        if not self._attempts.is_allowed(address, peer):
             answer = self._page(429, following, "Too many wrong tokens: try again in a minute.")
             answer.headers["retry-after"] = str(SECONDS)
             return answer
         if not self.token.is_token(form.get("token", "").strip()):
-            self._attempts.fail(address)
+            self._attempts.fail(address, peer)
             return self._page(401, following, "This is not the token of this console.")
         cookie = self.sessions.begin(secure=is_secure(request))
         target = following if _HERE.fullmatch(following) else "/"

@@ -19,7 +19,7 @@ from console_server import Console, running
 from google.rpc.status_pb2 import Status
 
 from otel_ml.console._options import ConsoleError, Options
-from otel_ml.console.public._attempts import LIMIT, SECONDS, Attempts
+from otel_ml.console.public._attempts import LIMIT, PEER_LIMIT, SECONDS, Attempts
 from otel_ml.console.public._sessions import SECONDS as LOGIN_SECONDS
 from otel_ml.console.public._sessions import Sessions
 from otel_ml.console.public._token import Token, make_token, read_token
@@ -227,17 +227,49 @@ def test_wrong_tokens_are_forgotten():
     now = [0.0]
     attempts = Attempts(lambda: now[0])
     for _ in range(LIMIT):
-        assert attempts.is_allowed("a")
-        attempts.fail("a")
-    assert (attempts.is_allowed("a"), attempts.is_allowed("b")) == (False, True)
+        assert attempts.is_allowed("a", "a")
+        attempts.fail("a", "a")
+    assert (attempts.is_allowed("a", "a"), attempts.is_allowed("b", "b")) == (False, True)
     now[0] = SECONDS + 1
     for _ in range(LIMIT):
-        assert attempts.is_allowed("a")
-        attempts.fail("a")
-    assert not attempts.is_allowed("a")
+        assert attempts.is_allowed("a", "a")
+        attempts.fail("a", "a")
+    assert not attempts.is_allowed("a", "a")
     for index in range(20_000):
-        attempts.fail(str(index))
+        attempts.fail(str(index), "a")
     assert len(attempts._failed) == 10_000
+
+
+def test_one_peer_with_many_addresses_has_a_limit_too(monkeypatch):
+    """Behind a proxy each address has its own ten attempts, and all together a hundred, since a header names them."""
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    with running(Options(token=TOKEN)) as console:
+        for index in range(PEER_LIMIT):
+            assert log_in(console, "wrong", x_forwarded_for=f"192.0.2.{index}, 198.51.100.{index}")[0] == 401
+        assert log_in(console, x_forwarded_for="203.0.113.1")[0] == 429
+        assert log_in(console)[0] == 303
+        assert ask(console, "/api/status", **BEARER)[0] == 200
+
+
+def test_behind_a_proxy_one_address_does_not_lock_out_others(monkeypatch):
+    """The limit is that of the address which the proxy names last; a prefix in the path changes nothing."""
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    with running(Options(token=TOKEN, url_prefix="/ml")) as console:
+        answers = [log_in(console, "wrong", x_forwarded_for=f"{index}, 192.0.2.1")[0] for index in range(LIMIT + 5)]
+        assert answers == [401] * LIMIT + [429] * 5
+        assert log_in(console, x_forwarded_for="192.0.2.2")[0] == 303
+
+
+def test_the_addresses_of_one_ipv6_network_are_one():
+    """One subscriber has all addresses of a /64; an IPv4 address, and a name that a proxy gives, stand alone."""
+    attempts = Attempts(lambda: 0.0)
+    for index in range(LIMIT):
+        for address in (f"2001:db8::{index:x}", f"192.0.2.{index}", f"::ffff:192.0.2.{index}", f"unknown-{index}"):
+            attempts.fail(address, address)
+    assert not attempts.is_allowed("2001:db8::ffff:1", "2001:db8::ffff:1")
+    assert all(
+        attempts.is_allowed(each, each) for each in ("2001:db8:0:1::1", "192.0.2.1", "::ffff:192.0.2.3", "unknown-1")
+    )
 
 
 def test_a_login_ends_after_a_week_and_outlives_a_restart():
