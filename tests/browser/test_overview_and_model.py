@@ -31,6 +31,13 @@ def test_the_overview_says_first_what_needs_attention(visit):
     expect(page.locator("tbody tr").first).to_contain_text("income")
 
 
+def test_the_reason_of_an_alert_leads_on_too(visit):
+    """All words of a line are its link."""
+    page = visit("/")
+    page.click(".alerts .why >> text=3 of 27")
+    page.wait_for_url("**/requests?**service=plain-web**")
+
+
 def test_the_tables_of_the_overview_fit_a_narrower_window(visit):
     """Their heads break into two lines before a table is cut off at the side."""
     page = visit("/", viewport={"width": 1180, "height": 900})

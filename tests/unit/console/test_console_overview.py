@@ -361,3 +361,15 @@ def test_a_request_is_what_enters_a_service(console):
     """Spans below a request are no requests."""
     console.feed(traces(span("GET /"), span("query", own="ab" * 8, parent=SPAN), service="web"))
     assert "web 1 0.0 % 0 " in page(console, "/?range=1h")
+
+
+def test_a_long_version_is_cut_and_has_the_whole_on_hover(console):
+    """A version that is a digest has its whole text in the title; a short one needs none."""
+    long = "sha256:" + "0123456789abcdef" * 4
+    for version in (long, "1.0.0"):
+        console.feed(
+            logs(prediction(version[:8], attributes={semconv.MODEL_VERSION: version, semconv.MODEL_ROLE: "canary"}))
+        )
+    shown = console.send("/").body.decode()
+    assert f'<span class="tag" title="{long} canary">{long} canary</span>' in shown
+    assert '<span class="tag">1.0.0 canary</span>' in shown
