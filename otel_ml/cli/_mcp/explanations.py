@@ -73,6 +73,7 @@ def _trace(found: dict[str, Any], trace: dict[str, Any]) -> dict[str, Any]:
     spans, logs = _worst(trace["spans"]), found["logs"][:_SHOWN_LOGS]
     return {
         "spans": [_span(span) for span in spans],
+        "exceptions_left_out": "more" if found["exceptions_truncated"] else None,
         "spans_left_out": _left_out(trace["spans"], spans, is_cut=trace["truncated"]),
         "logs": [
             {"time": line["time"], "level": line["severity_text"], "text": line["body"], "attributes": _own(line)}

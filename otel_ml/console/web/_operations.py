@@ -182,7 +182,8 @@ OPERATIONS: Final = (
     Operation(
         "/api/traces/{trace_id}",
         "One trace",
-        "its `spans`, oldest first, `truncated` if there are more than 1,000; `exceptions`, `predictions` and `logs`",
+        "its `spans`, oldest first, `truncated` if there are more than 1,000; `exceptions` (the first 100), "
+        "`predictions` and `logs`",
         (),
         lambda cursor, trace_id: _explained.trace(cursor, of.TRACE_ID.value([trace_id])),
     ),

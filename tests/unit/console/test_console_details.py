@@ -68,7 +68,7 @@ def test_an_exception_is_shown_once_with_its_longest_stack_trace():
     """Spans and log lines that recorded the same exception are named together."""
     long = 'Traceback:\n  File "/app/a.py", line 1, in f\n    g()\n  File "/x/site-packages/b.py", line 2, in g\nValueError: no'
     spans = [raised(stack="ValueError: no", place="server"), raised(stack=long), raised("KeyError")]
-    found = exceptions(spans, [{"attributes": {"exception.type": "ValueError", "exception.message": "no"}}])
+    found, _ = exceptions(spans, [{"attributes": {"exception.type": "ValueError", "exception.message": "no"}}], 5)
     assert [(each.type, each.places) for each in found] == [
         ("ValueError", ["span server", "span predict", "a log line"]), ("KeyError", ["span predict"]),
     ]  # fmt: skip
@@ -79,14 +79,38 @@ def test_what_recorded_an_exception_is_named_once():
     """A span that tries again can record the same exception a thousand times."""
     retries = raised()
     retries["events"] *= 1000
-    assert [each.places for each in exceptions([retries, raised()], [])] == [["span predict"]]
+    assert [each.places for each in exceptions([retries, raised()], [], 5)[0]] == [["span predict"]]
 
 
 def test_a_long_stack_trace_keeps_its_end():
     """The cause is at the end; what is left out is counted."""
-    found = exceptions([raised(stack="\n".join(map(str, range(300))))], [])[0]
+    (found,), _ = exceptions([raised(stack="\n".join(map(str, range(300))))], [], 5)
     assert (found.omitted, found.lines[-1][0], len(found.lines)) == (180, "299", 120)
-    assert exceptions([], [{"attributes": None}]) == []
+    assert exceptions([], [{"attributes": None}], 5) == ([], 0)
+
+
+def test_of_many_exceptions_the_first_are_read():
+    """Those of other types and messages are counted, each once; more of a known one still add their place and stack."""
+    spans = [raised(message=str(number % 7), stack="at a", place=f"s{number}") for number in range(14)]
+    spans.append(raised(message="1", stack="at b\nat a", place="last"))
+    found, others = exceptions(spans, [], 3)
+    assert ([each.message for each in found], others) == (["0", "1", "2"], 4)
+    assert found[1].places == ["span s1", "span s8", "span last"]
+    assert [line for line, _ in found[1].lines] == ["at b", "at a"]
+
+
+def test_an_answer_has_some_exceptions_of_a_trace_and_says_so(console):
+    """A span with thousands of exceptions answers with a hundred; its events have all of them."""
+    failed = span(attributes={semconv.PREDICTION_ID: "p-1"})
+    for number in range(150):
+        told = pairs({semconv.EXCEPTION_TYPE: "E", semconv.EXCEPTION_MESSAGE: str(number)})
+        failed.events.add(name="exception", attributes=told)
+    console.feed(traces(failed), logs(prediction("p-1")))
+    for path in (f"/api/traces/{TRACE}", "/api/predictions/p-1"):
+        found = console.get(path)
+        assert (len(found["exceptions"]), found["exceptions_truncated"]) == (100, True)
+    assert len(console.get(f"/api/traces/{TRACE}")["spans"][0]["events"]) == 150
+    assert "145 more exceptions" in console.send(f"/traces/{TRACE}").body.decode()
 
 
 def test_a_part_of_a_trace_has_the_chosen_span():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from otel_ml import semconv
 
 SHOWN: Final = 5
 """Exceptions of one page."""
+ANSWERED: Final = 100
+"""Exceptions of an answer of the API."""
 _LINES: Final = 120
 """The last lines of a stack trace, which has its cause at the end."""
 _TEXT: Final = 16_000
@@ -34,18 +37,27 @@ class ShownException(NamedTuple):
     """A span that it ended."""
 
 
-def exceptions(spans: Iterable[dict[str, Any]], logs: Iterable[dict[str, Any]]) -> list[ShownException]:
-    """Each exception of a trace once; a stack trace that contains another one's is the same, seen from further out."""
-    found: dict[tuple[str, str], ShownException] = {}
+def exceptions(
+    spans: Iterable[dict[str, Any]], logs: Iterable[dict[str, Any]], limit: int
+) -> tuple[list[ShownException], int]:
+    """The first exceptions of a trace, each once, and how many others there are.
+
+    A stack trace that contains another one's is the same, seen from further out.
+    """
+    longest: dict[tuple[str, str], tuple[str, str | None]] = {}
     places: dict[tuple[str, str], dict[str, None]] = {}
-    for place, span_id, attributes in [*_of_spans(spans), *_of_logs(logs)]:
-        kind, message = (_text(attributes.get(name)) for name in (semconv.EXCEPTION_TYPE, semconv.EXCEPTION_MESSAGE))
-        lines, omitted = _lines(_text(attributes.get(semconv.EXCEPTION_STACKTRACE)))
-        before = found.get((kind, message))
-        places.setdefault((kind, message), {})[place] = None
-        if before is None or len(before.lines) < len(lines):
-            found[kind, message] = ShownException(kind, message, lines, omitted, [], span_id)
-    return [shown._replace(places=[*places[key]]) for key, shown in found.items()]
+    others = set()
+    for place, span_id, attributes in chain(_of_spans(spans), _of_logs(logs)):
+        key = _text(attributes.get(semconv.EXCEPTION_TYPE)), _text(attributes.get(semconv.EXCEPTION_MESSAGE))
+        if key not in longest and len(longest) == limit:
+            others.add(key)
+            continue
+        places.setdefault(key, {})[place] = None
+        stack = _text(attributes.get(semconv.EXCEPTION_STACKTRACE))
+        if key not in longest or len(longest[key][0]) < len(stack):
+            longest[key] = stack, span_id
+    shown = [ShownException(*key, *_lines(stack), [*places[key]], by) for key, (stack, by) in longest.items()]
+    return shown, len(others)
 
 
 def _of_spans(spans: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str | None, dict[str, Any]]]:

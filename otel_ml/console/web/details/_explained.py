@@ -9,7 +9,7 @@ from otel_ml.console.storage.details._reference_bins import reference_bins
 from otel_ml.console.storage.details._trace_detail import trace_detail
 from otel_ml.console.storage.lists import _neighbours
 from otel_ml.console.storage.lists._conditions import Place
-from otel_ml.console.web.details._exceptions import ShownException, exceptions
+from otel_ml.console.web.details._exceptions import ANSWERED, ShownException, exceptions
 from otel_ml.console.web.details._prediction_parts import prediction_parts
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def prediction(cursor: duckdb.DuckDBPyConnection, wanted_id: str, **of: str | No
             for row in parts["features"]
             if row.bars
         ],
-        "exceptions": [_exception(each) for each in exceptions(spans, found["logs"])],
+        **_exceptions(spans, found["logs"]),
         "withheld": [{"what": what, "why": why} for what, why in parts["withheld"]],
     }
 
@@ -42,8 +42,12 @@ def trace(cursor: duckdb.DuckDBPyConnection, trace_id: str) -> dict[str, Any] | 
     if found is None:
         return None
     spans = found.pop("trace") or {"trace_id": trace_id, "spans": [], "truncated": False}
-    shown = [_exception(each) for each in exceptions(spans["spans"], found["logs"])]
-    return {**spans, "exceptions": shown, **found}
+    return {**spans, **_exceptions(spans["spans"], found["logs"]), **found}
+
+
+def _exceptions(spans: list[dict[str, Any]], logs: list[dict[str, Any]]) -> dict[str, Any]:
+    shown, others = exceptions(spans, logs, ANSWERED)
+    return {"exceptions": [_exception(each) for each in shown], "exceptions_truncated": others > 0}
 
 
 def _exception(shown: ShownException) -> dict[str, Any]:

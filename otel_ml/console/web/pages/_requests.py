@@ -58,14 +58,14 @@ def routes(frame: Frame) -> list[BaseRoute]:
 def trace_parts(trace: dict[str, Any] | None, logs: list[dict[str, Any]], chosen: str | None) -> dict[str, Any]:
     """What a page draws of a trace and its log lines."""
     spans = [bar.span for bar in _waterfall.waterfall(trace["spans"])] if trace else []
-    found = _exceptions.exceptions(spans, logs)
+    shown, hidden = _exceptions.exceptions(spans, logs, _exceptions.SHOWN)
     return {
         "status_code": http_of(spans[0]["attributes"])["status_code"] if spans else None,
         "waterfall": _waterfall.part(spans, chosen) if spans else None,
         "skews": _waterfall.skews(spans),
         "is_truncated": bool(trace and trace["truncated"]),
-        "exceptions": found[: _exceptions.SHOWN],
-        "exceptions_hidden": max(0, len(found) - _exceptions.SHOWN),
+        "exceptions": shown,
+        "exceptions_hidden": hidden,
         "begin_ns": min((span["start_ns"] for span in spans), default=None),
     }
 
