@@ -163,7 +163,7 @@ def collector(
 ) -> Iterator[Collector]:
     """The Collector on agent.yaml, after every form was sent to it beside something good."""
     folder = tmp_path_factory.mktemp("collector")
-    environment = collector_environment(records.address, folder, OTELCOL_SELF_INTERVAL_MS="3600000")
+    environment = collector_environment(records.address, folder, OTELCOL_SELF_INTERVAL_MS="1000")
     with running_collector(otelcol, environment | {"PROMETHEUS_OTLP_ENDPOINT": f"{address}/api/v1/otlp"}, folder) as it:
         for name, (bad, _) in REFUSED.items():
             assert send(it, metrics(name, gauge("beside"), bad)) == 200
@@ -240,8 +240,21 @@ def test_the_log_names_the_sender_and_no_value(collector: Collector, counted: ob
     assert SECRET not in log
 
 
+def test_requests_without_bad_items_are_not_copied(collector: Collector, address: str) -> None:
+    """Only requests with an item that is left out go through the pipeline that counts such items."""
+
+    def points() -> dict[str, float]:
+        found = promql(address, 'sum by (processor) (otelcol_processor_incoming_items_total{otel_signal="metrics"})')
+        return {each["metric"]["processor"]: float(each["value"][1]) for each in found}
+
+    everything = 2 * len(REFUSED) + len(TAKEN) + 7
+    eventually(lambda: points().get("filter/refused") == everything)
+    assert points()["filter/only_refused"] == 2 * len(REFUSED)
+
+
 def test_bad_spans_and_records_cost_only_themselves(collector: Collector, records: Backend, address: str) -> None:
-    """Spans without ids, and log records that are weeks old or in the future, are left out and counted in the same way."""
+    """Spans without ids, and log records that are weeks old or in the future, are left out and counted, also behind a good resource."""
+    beside = {"attributes": [attribute("service.name", "beside")]}
     resource = {"attributes": [attribute("service.name", "records")]}
     ids = {"traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174"}
     spans = [
@@ -256,9 +269,23 @@ def test_bad_spans_and_records_cost_only_themselves(collector: Collector, record
         {"observedTimeUnixNano": str(at), "body": {"stringValue": f"{SECRET} {name}"}}
         for name, at in {"seen": NOW, "seen long ago": NOW - 24 * 8 * HOUR}.items()
     ]
-    body = json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]})
+    body = json.dumps(
+        {
+            "resourceSpans": [
+                {"resource": beside, "scopeSpans": [{"spans": spans[:1]}]},
+                {"resource": resource, "scopeSpans": [{"spans": spans}]},
+            ]
+        }
+    )
     assert collector.send_json("/v1/traces", body.encode()) == 200
-    body = json.dumps({"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": lines}]}]})
+    body = json.dumps(
+        {
+            "resourceLogs": [
+                {"resource": beside, "scopeLogs": [{"logRecords": lines[:1]}]},
+                {"resource": resource, "scopeLogs": [{"logRecords": lines}]},
+            ]
+        }
+    )
     assert collector.send_json("/v1/logs", body.encode()) == 200
     eventually(lambda: records.received("/v1/logs") and records.received("/v1/traces"))
     eventually(lambda: len(promql(address, 'otelml_collector_refused_total{job="records"}')) == 3)
@@ -269,12 +296,12 @@ def test_bad_spans_and_records_cost_only_themselves(collector: Collector, record
         ("in the future", "1"),
     }
     (trace,), (log,) = records.received("/v1/traces"), records.received("/v1/logs")
-    assert [span.name for span in trace.resource_spans[0].scope_spans[0].spans] == ["good"]  # type: ignore[attr-defined]
-    kept = log.resource_logs[0].scope_logs[0].log_records  # type: ignore[attr-defined]
+    assert [span.name for span in trace.resource_spans[1].scope_spans[0].spans] == ["good"]  # type: ignore[attr-defined]
+    kept = log.resource_logs[1].scope_logs[0].log_records  # type: ignore[attr-defined]
     assert [record.body.string_value for record in kept] == [f"{SECRET} {name}" for name in ("good", "untimed", "seen")]
     assert kept[1].time_unix_nano == kept[1].observed_time_unix_nano > NOW
     assert kept[2].time_unix_nano == kept[2].observed_time_unix_nano == NOW
-    for message in (trace.resource_spans[0].resource, log.resource_logs[0].resource):  # type: ignore[attr-defined]
+    for message in (trace.resource_spans[1].resource, log.resource_logs[1].resource):  # type: ignore[attr-defined]
         assert [each.key for each in message.attributes] == ["service.name"]
     assert SECRET not in collector.log.read_text()
 
