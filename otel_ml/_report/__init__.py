@@ -17,7 +17,7 @@ from otel_ml._report.content import (
 )
 from otel_ml._report.page import page, section
 from otel_ml._report.style import STYLE
-from otel_ml._report.wording import bin_text, decimal, describe_shares, feature_text, figure_text, percent
+from otel_ml._report.wording import bin_text, decimal, describe_shares, feature_text, figure_text, percent, rounded
 
 __all__ = [
     "STYLE",
@@ -36,5 +36,6 @@ __all__ = [
     "figure_text",
     "page",
     "percent",
+    "rounded",
     "section",
 ]

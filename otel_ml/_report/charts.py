@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Final
+from unicodedata import east_asian_width
 
 from otel_ml._report.content import AccuracyPeriod, BinBar, FigureRow, Timeline
 from otel_ml._report.wording import percent
@@ -16,11 +17,13 @@ _MINI_BAR: Final = 5
 _MINI_STEP: Final = 2 * _MINI_BAR + 3
 _LINE: Final = 30
 """Height of one bin in the chart of a feature."""
-_NAME: Final = 120
-_BARS: Final = 130
-_FIGURES: Final = 100
-_LETTERS: Final = 18
-"""Characters of a bin's name that fit."""
+_NAME: Final = 150
+_BARS: Final = 96
+_FIGURES: Final = 124
+_LETTER: Final = 8.0
+"""Width of a digit, and of most letters, in the widest of the usual fonts."""
+_NARROW: Final = frozenset(" .,:;!'|()[]ijlt")
+_WIDE: Final = frozenset("mwMWQO@%&")
 _MOST_BARS: Final = 12
 _WIDTH: Final = 720
 _HEIGHT: Final = 150
@@ -69,7 +72,7 @@ def bin_chart(name: str, bars: Sequence[BinBar]) -> str:
 
 def _bin_line(top: int, bar: BinBar, most: float) -> str:
     share = bar.share or 0.0
-    label = bar.label if len(bar.label) <= _LETTERS else f"{bar.label[: _LETTERS - 1]}…"
+    label = _fitted(bar.label, _NAME - 8)
     return (
         f"<g><title>{escape(bar.label)}</title>"
         f'<text x="{_NAME - 8}" y="{top + 17}" text-anchor="end">{escape(label)}</text>'
@@ -78,6 +81,20 @@ def _bin_line(top: int, bar: BinBar, most: float) -> str:
         f'height="8"/><text x="{_NAME + _BARS + 8}" y="{top + 17}">{escape(percent(share))} '
         f'<tspan class="quiet">/ {escape(percent(bar.reference))}</tspan></text></g>'
     )
+
+
+def _fitted(text: str, room: float) -> str:
+    """Returns as much of a text as fits into a width, from its start."""
+    widths = list(accumulate(map(_width, text)))
+    if not widths or widths[-1] <= room:
+        return text
+    return f"{text[: sum(width <= room - 1.5 * _LETTER for width in widths)]}…"
+
+
+def _width(letter: str) -> float:
+    if letter in _NARROW:
+        return _LETTER / 2
+    return 1.5 * _LETTER if letter in _WIDE or east_asian_width(letter) in {"W", "F"} else _LETTER
 
 
 def _top(bars: Sequence[BinBar]) -> float:

@@ -9,12 +9,13 @@ from typing import Final
 from otel_ml._report.charts import bin_chart, lowest_shown, mini_bars, timeline, whisker
 from otel_ml._report.content import FeatureRow, FigureRow, FigureTable, ReportTable, WindowReport
 from otel_ml._report.style import STYLE
-from otel_ml._report.wording import decimal, figure_text, percent
+from otel_ml._report.wording import figure_text, percent, rounded
 
 _CARDS: Final = 12
 """Features whose bins are drawn large."""
 _NAMED: Final = 6
 """Features that a sentence names."""
+_UNKNOWN: Final = "\N{EN DASH}"
 _LEGEND: Final = '<i class="now"></i>now <i class="then"></i>training'
 
 
@@ -65,12 +66,12 @@ def _attention(report: WindowReport) -> str:
 
 def _found(report: WindowReport) -> Iterator[str]:
     for table in report.figures:
-        worse = [row for row in table.rows if row.is_worse and row.training is not None]
+        worse = [(row, row.training) for row in table.rows if row.is_worse and row.training is not None]
         if worse:
-            first, *others = worse
-            more = f", and so are {', '.join(map(_named, others))}" if others else ""
-            then = f"{first.training:.4g} in training"
-            yield f"{table.title}: {_named(first)} {first.value:.4g} is worse than {then}{more}"
+            (first, training), *others = worse
+            more = f", and so are {', '.join(_named(row) for row, _ in others)}" if others else ""
+            then = f"{rounded(training)} in training"
+            yield f"{table.title}: {_named(first)} {rounded(first.value)} is worse than {then}{more}"
     wrong = list(dict.fromkeys(row.name for row in report.features if row.findings))
     if wrong:
         names = ", ".join(wrong[:_NAMED]) + (", …" if len(wrong) > _NAMED else "")
@@ -99,12 +100,12 @@ def _figures(table: FigureTable) -> str:
 
 
 def _figure(row: FigureRow, chart: str) -> str:
-    interval = "-" if row.interval is None else "{:.4g} to {:.4g}".format(*row.interval)
-    training = "-" if row.training is None else f"{row.training:.4g}"
+    interval = _UNKNOWN if row.interval is None else " to ".join(map(rounded, row.interval))
+    training = _UNKNOWN if row.training is None else rounded(row.training)
     mark = ' class="bad"' if row.is_worse else ""
     return (
         f'<tr><td class="text">{escape(_named(row))}</td><td class="text drawn">{chart}</td>'
-        f"<td{mark}>{row.value:.4g}</td><td>{interval}</td><td>{training}</td><td>{row.count:,}</td></tr>"
+        f"<td{mark}>{rounded(row.value)}</td><td>{interval}</td><td>{training}</td><td>{row.count:,}</td></tr>"
     )
 
 
@@ -159,11 +160,11 @@ def _scrolled(title: str, content: str) -> str:
 
 def _feature(row: FeatureRow) -> str:
     figures = (
-        decimal(row.psi),
-        decimal(row.noise),
+        _UNKNOWN if row.psi is None else rounded(row.psi),
+        _UNKNOWN if row.noise is None else rounded(row.noise),
         f"{row.values:,}",
-        "-" if row.missing is None else percent(row.missing.share),
-        "-" if row.missing is None else f"{row.missing.expected * 100:.1f} %",
+        _UNKNOWN if row.missing is None else percent(row.missing.share),
+        _UNKNOWN if row.missing is None else f"{row.missing.expected * 100:.1f} %",
     )
     cells = "".join(f"<td>{escape(figure)}</td>" for figure in figures)
     mark = " bad" if row.findings else ""

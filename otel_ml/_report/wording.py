@@ -24,6 +24,10 @@ _FIGURES: Final = {
     "ndcg": "NDCG",
     "brier_score": "Brier score",
 }
+_TINY: Final = 0.0005
+_TEN: Final = 10
+_THOUSAND: Final = 1000
+_VAST: Final = 1e15
 _RANGE: Final = re.compile(r"\d+ (?P<begin>[\[(])(?P<low>\S+), (?P<high>\S+)[)\]]")
 
 
@@ -60,6 +64,14 @@ def bin_text(label: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def rounded(figure: float) -> str:
+    """Returns a figure with three decimals, so that a column lines up; others have four digits."""
+    size = abs(figure)
+    if not size or _TINY <= size < _TEN:
+        return f"{figure:.3f}"
+    return f"{figure:,.0f}" if _THOUSAND <= size < _VAST else f"{figure:.4g}"
+
+
 def decimal(figure: float | None) -> str:
     """Returns a figure with four decimals; ``-`` for None."""
     return "-" if figure is None else f"{figure:.4f}"
@@ -67,4 +79,4 @@ def decimal(figure: float | None) -> str:
 
 def percent(share: float) -> str:
     """Returns a share such as ``16.5 %``; a share that is not 0 never shows as ``0.0 %``."""
-    return "<0.1 %" if 0 < share < 0.0005 else f"{share * 100:.1f} %"
+    return "<0.1 %" if 0 < share < _TINY else f"{share * 100:.1f} %"

@@ -33,6 +33,8 @@ from otel_ml.quality import (
     scan_files,
 )
 
+_NAMED: Final = 6
+"""Models that a message names."""
 _EPILOG: Final = """\
 examples:
   otel-ml report --profile profile.json --data june.parquet --output june.html
@@ -113,11 +115,28 @@ def _fetch(arguments: argparse.Namespace) -> bytes:
         since, until = read_window(arguments)
     except ValueError as error:
         raise CommandError(error) from error
-    window = [("model", arguments.model), ("from", f"{since:.6f}"), ("to", f"{until:.6f}"), ("save", "1")]
+    begin, end = f"{since:.6f}", f"{until:.6f}"
+    known = _models(console, begin, end)
+    if arguments.model not in known:
+        there = ", ".join(map(repr, known[:_NAMED])) + (", ..." if len(known) > _NAMED else "") if known else "none"
+        raise CommandError(
+            f"no record of the model {arguments.model!r} in this time (--since, --until); models: {there}"
+        )
+    window = [("model", arguments.model), ("from", begin), ("to", end), ("save", "1")]
     headers, content = console.get("/report", window)
     if not headers.get("content-disposition", "").startswith("attachment"):
         raise console.stranger()
     return content
+
+
+def _models(console: ConsoleClient, begin: str, end: str) -> list[str]:
+    """Returns the models of which a console has records."""
+    rows = console.json("/api/overview", [("since", begin), ("until", end)]).get("models")
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and isinstance(row.get("model"), str) for row in rows
+    ):
+        raise console.stranger()
+    return [row["model"] for row in rows]
 
 
 def _compare(arguments: argparse.Namespace) -> tuple[Comparison, DataFiles]:

@@ -47,6 +47,38 @@ def test_the_estimate_has_gaps_where_there_were_no_predictions() -> None:
     assert ">50 %<" in found
 
 
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("0.99532 to 0.995875", "0.99532 to 0.995875"),
+        ("1,234,567.125 to 1,234,567.875", "1,234,567.125 to 1,…"),
+        ("i" * 35, "i" * 35),
+        ("W" * 18, "W" * 10 + "…"),
+        ("\u6f22" * 18, "\u6f22" * 10 + "…"),
+        ("", ""),
+    ],
+)
+def test_the_name_of_a_bin_is_cut_at_its_end(label: str, shown: str) -> None:
+    """A name ends at the bars, so that one too wide would lose its beginning: a range would read as another number."""
+    row = FeatureRow("age", "drifted", ("drifted",), ("up",), (BinBar(label, 0.1, 0.2),), 0.3, 0.1, 1000, None)
+    assert f'text-anchor="end">{shown}</text>' in page(WindowReport("Report", (), (row,)))
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        (0.8, "0.800"), (1.0, "1.000"), (0.0, "0.000"), (-0.0421, "-0.042"), (0.0004, "0.0004"), (9.9, "9.900"),
+        (12.34567, "12.35"), (12345.6, "12,346"), (1e20, "1e+20"),
+    ],
+)  # fmt: skip
+def test_figures_have_three_decimals(figure: float, text: str) -> None:
+    """So a column lines up; errors of a regression can be of any size."""
+    table = FigureTable("Figures", "", "Labels", (FigureRow("mae", figure, None, None, 5),))
+    assert f"<td>{text}</td><td>\N{EN DASH}</td><td>\N{EN DASH}</td><td>5</td>" in page(
+        WindowReport("", (), figures=(table,))
+    )
+
+
 def test_without_estimates_and_labels_nothing_is_drawn() -> None:
     """An empty chart would look like an accuracy of 0."""
     assert "<svg" not in drawn(AccuracyPeriod(None, None, None))

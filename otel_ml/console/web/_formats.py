@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from otel_ml import semconv
 from otel_ml._report import figure_text, percent
+from otel_ml._report import rounded as precise
 from otel_ml.console.receiving._values import block, finite
 from otel_ml.console.storage._queries import moment as iso
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _SHOWN: Final = 400
 """Characters of one value on the page."""
 _TINY: Final = 0.0005
-_TEN: Final = 10
 _THOUSAND: Final = 1000
 _VAST: Final = 1e15
 _MILLISECONDS: Final = 23
@@ -64,9 +64,7 @@ def figure(given: float | None) -> str | None:
 
 def decimal(given: float | None) -> str | None:
     """A figure of a model or its data with three decimals, so that a column lines up."""
-    if given is None:
-        return None
-    return f"{given:.3f}" if not given or _TINY <= abs(given) < _TEN else figure(float(given))
+    return None if given is None else precise(given)
 
 
 def count(given: float | None) -> str | None:

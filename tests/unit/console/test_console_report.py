@@ -49,9 +49,9 @@ def page(answer):
 def test_the_report_has_what_was_found_first(page) -> None:
     """Worse figures, changed features and bad segments, each in one sentence."""
     assert re.findall(r"<li>(.*?)</li>", page.partition("<ul>")[2].partition("</ul>")[0]) == [
-        "Performance of 1.0.0: accuracy 0.8 is worse than 0.9 in training",
+        "Performance of version 1.0.0: accuracy 0.800 is worse than 0.900 in training",
         "2 of 3 features changed: country, age",
-        "Segments of 1.0.0: 1 of 2 with a finding",
+        "Segments of version 1.0.0: 1 of 2 with a finding",
     ]
 
 
@@ -60,9 +60,20 @@ def test_figures_charts_and_tables_are_in_the_page(page) -> None:
     card = page.partition("<h3>age ")[2].partition("</section>")[0]
     assert re.match(r"below [\d.]+", re.findall(r"<title>(.*?)</title>", card)[0])
     assert "PSI " in card
-    assert "Estimate before labels, 1.0.0" in page
+    assert "Estimate before labels, version 1.0.0" in page
     assert "&lt;b&gt;west" in page
     assert "<b>" not in page
+
+
+def test_figures_of_a_column_line_up(page) -> None:
+    """Figures have three decimals, also 0.8; numbers of things have none."""
+    table = page.partition("<h2>Performance of version 1.0.0</h2>")[2].partition("</section>")[0]
+    figures = re.findall(r"<td[^>]*>([\d.]+)</td><td>([^<]*)</td><td>([^<]*)</td>", table)
+    assert figures[0] == ("0.800", "0.774 to 0.824", "0.900")
+    segments = page.partition("<h2>Segments of version 1.0.0</h2>")[2].partition("</section>")[0]
+    assert re.search(
+        r">\d+</td><td class=.text.>\d+</td><td class=.text.>accuracy</td><td class=.text[^>]*>\d\.\d{3}<", segments
+    )
 
 
 def test_only_its_own_style_is_allowed(answer, page) -> None:
@@ -105,11 +116,17 @@ def test_the_command_fetches_the_file(console, tmp_path, capsys) -> None:
     output = tmp_path / "r.html"
     command = ["report", "--from-console", console.address, "--output", str(output), "--model"]
     assert main([*command, "fraud", "--since", "24h"]) == 0
-    assert "Performance of 1.0.0: accuracy 0.8 is worse" in output.read_text(encoding="utf-8")
+    assert "Performance of version 1.0.0: accuracy 0.800 is worse" in output.read_text(encoding="utf-8")
     assert "href=" not in output.read_text(encoding="utf-8")
 
+    output.unlink()
+    assert main([*command, "fraudd"]) == 2
+    assert main([*command, "fraud", "--since", "2026-01-01", "--until", "2026-01-02"]) == 2
     assert main(["report", "--from-console", "http://127.0.0.1:1", "--model", "m"]) == 2
     assert main(["report", "--from-console", console.address]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("otel-ml report: no console answers at http://127.0.0.1:1: ")
-    assert lines[1] == "otel-ml report: --from-console needs --model"
+    unknown = "otel-ml report: no record of the model 'fraud{}' in this time (--since, --until); models: {}"
+    assert lines[:2] == [unknown.format("d", "'fraud'"), unknown.format("", "none")]
+    assert not output.exists()
+    assert lines[2].startswith("otel-ml report: no console answers at http://127.0.0.1:1: ")
+    assert lines[3] == "otel-ml report: --from-console needs --model"

@@ -17,6 +17,7 @@ from otel_ml._report import (
     bin_text,
     describe_shares,
     feature_text,
+    rounded,
 )
 from otel_ml._verdicts import ShareFigure
 from otel_ml.console.receiving._values import line
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _NAME: Final = 200
 """Characters of a name."""
 _SEGMENTS: Final = 30
+_COUNTS: Final = frozenset({"predictions", "labels", "failed", "pairs"})
 _NO_FEATURES: Final = "No verdicts on features: a model with a profile, Model(profile=...), exports its reference."
 _NO_FIGURES: Final = "No performance: labels come from GroundTruth, estimates from a profile with scores and labels."
 
@@ -57,7 +59,7 @@ def report_content(
 
 
 def _versions(features: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> str:
-    return ", ".join(dict.fromkeys(map(_named, (*found["versions"], *features)))) or "-"
+    return ", ".join(dict.fromkeys(map(_named, (*found["versions"], *features)))) or "\N{EN DASH}"
 
 
 def _named(row: Mapping[str, Any]) -> str:
@@ -100,14 +102,14 @@ def _figures(each: Mapping[str, Any], edges: Sequence[str]) -> Iterator[FigureTa
     of = _named(each)
     if each["figures"]:
         rows = tuple(_figure(row, "labels") for row in each["figures"])
-        yield FigureTable(f"Performance of {of}", "According to the labels that arrived.", "Labels", rows)
+        yield FigureTable(f"Performance of version {of}", "According to the labels that arrived.", "Labels", rows)
     if each["estimate"]:
         rows = tuple(_figure(row, "predictions") for row in each["estimate"])
         accuracy = next((row["training"] for row in each["estimate"] if row["figure"] == "accuracy"), None)
         periods = tuple(AccuracyPeriod(one["estimate"], one["interval"], one["accuracy"]) for one in each["periods"])
         shown = Timeline(clock(edges[0]), clock(edges[-1]), periods, accuracy) if edges and periods else None
         note = "Of all predictions, from their scores. It holds as long as a score means what it did in training."
-        yield FigureTable(f"Estimate before labels, {of}", note, "Predictions", rows, shown)
+        yield FigureTable(f"Estimate before labels, version {of}", note, "Predictions", rows, shown)
 
 
 def _figure(row: Mapping[str, Any], counted: str) -> FigureRow:
@@ -119,7 +121,7 @@ def _segments(each: Mapping[str, Any]) -> Iterator[ReportTable]:
     rows = each["segments"][:_SEGMENTS]
     if rows:
         yield ReportTable(
-            f"Segments of {_named(each)}",
+            f"Segments of version {_named(each)}",
             "Each value against the rest of its column, the worst first.",
             ("Column", "Value", "Predictions", "Labels", "Figure", "Result", "Rest", "Verdict", "Failed", "Verdict"),
             tuple(tuple(map(_cell, _segment(row))) for row in rows),
@@ -130,7 +132,13 @@ def _segments(each: Mapping[str, Any]) -> Iterator[ReportTable]:
 
 def _segment(row: Mapping[str, Any]) -> tuple[Any, ...]:
     names = ("column", "value", "predictions", "labels", "figure", "result", "rest", "verdict", "failed")
-    return (*(row[name] for name in names), row["failed_verdict"])
+    return (*(_known(row, name) for name in names), row["failed_verdict"])
+
+
+def _known(row: Mapping[str, Any], name: str) -> Any:
+    """Returns a value of a row; sums of counts are floats."""
+    value = row[name]
+    return round(value) if name in _COUNTS and value is not None else value
 
 
 def _comparisons(rows: Sequence[Mapping[str, Any]]) -> Iterator[ReportTable]:
@@ -147,13 +155,13 @@ def _comparisons(rows: Sequence[Mapping[str, Any]]) -> Iterator[ReportTable]:
 
 def _comparison(row: Mapping[str, Any]) -> tuple[Any, ...]:
     baseline = _named({"version": row["baseline_version"], "role": row["baseline_role"]})
-    more = (row[name] for name in ("pairs", "agreement", "figure", "difference", "verdict"))
+    more = (_known(row, name) for name in ("pairs", "agreement", "figure", "difference", "verdict"))
     return (_named(row), baseline, *more)
 
 
 def _cell(value: Any) -> str:
     if value is None:
-        return "-"
+        return "\N{EN DASH}"
     if isinstance(value, (int, float)):
-        return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
+        return f"{value:,}" if isinstance(value, int) else rounded(value)
     return _clean(value)
