@@ -16,7 +16,8 @@ from otel_ml.console.storage._tables import TABLES, cells, columns
 if TYPE_CHECKING:
     from otel_ml.console.storage._tables import Row
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+"""Another one for other tables, and for other keys: under a new key a counter that goes on would be counted again."""
 _SETTINGS = {"threads": "2", "memory_limit": "1GB", "autoinstall_known_extensions": "false"}
 _MAGIC = b"DUCK"
 _MAGIC_END = 12

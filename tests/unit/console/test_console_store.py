@@ -7,8 +7,10 @@ from console_feed import NOW, counter, label, logs, metrics, prediction, record,
 
 from otel_ml.console._options import ConsoleError, Options
 from otel_ml.console.receiving._ingest_queue import IngestQueue
+from otel_ml.console.receiving._log_rows import log_rows
+from otel_ml.console.receiving._metric_rows import metric_rows
 from otel_ml.console.receiving._otlp_http import SIGNALS as WIRE
-from otel_ml.console.storage._store import Database, DatabaseError
+from otel_ml.console.storage._store import SCHEMA_VERSION, Database, DatabaseError
 from otel_ml.console.storage._tables import SIGNALS, TABLES, columns
 
 HOUR = 3_600_000_000_000
@@ -81,6 +83,19 @@ def test_a_file_is_read_back_after_a_restart(tmp_path):
         store = Database.open(options)
         assert store.insert(decode("logs", logs(prediction())).rows) == expected
         store.close()
+
+
+def test_other_keys_need_another_version_of_the_file():
+    """A service goes on while its console is upgraded: under a new key all that its counters had counted was added again."""
+    at = 1_800_000_000 * 10**9
+    (point,) = metric_rows(metrics(counter(5, attributes={"a": 1}, at=at, start=at - 10**9)), at).rows["points"]
+    (line,) = log_rows(logs(record("text", at=at)), at).rows["logs"]
+    assert (SCHEMA_VERSION, point.series, point.key, line.key) == (
+        4,
+        "018b379db92bfc149243d92695f35b73",
+        "e700aefe8c9fdd47214ad0e3154d1e88",
+        "6e00b6b436d06cfe2b29da1cc91bde47",
+    )
 
 
 def test_files_that_cannot_be_used_say_why(tmp_path):
