@@ -9,7 +9,15 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 from otel_ml import semconv
 from otel_ml.console.receiving._decoded_request import DecodedRequest, Origin
 from otel_ml.console.receiving._ids import SPAN_ID, TRACE_ID, valid_id
-from otel_ml.console.receiving._values import ATTRIBUTES_LIMIT, Trimmer, digest, dump, nanoseconds, scalar_text
+from otel_ml.console.receiving._values import (
+    ATTRIBUTES_LIMIT,
+    TEXT_LIMIT,
+    Trimmer,
+    digest,
+    dump,
+    nanoseconds,
+    scalar_text,
+)
 from otel_ml.console.storage._tables import SpanRow
 
 if TYPE_CHECKING:
@@ -53,7 +61,7 @@ def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Orig
         start_ns=start_ns,
         end_ns=nanoseconds(span.end_time_unix_nano),
         status=span.status.code,
-        status_message=trimmer.optional_line(span.status.message),
+        status_message=trimmer.line(trimmer.printed(span.status.message, TEXT_LIMIT)) or None,
         attributes=attribute_text,
         events=events,
         links=links,

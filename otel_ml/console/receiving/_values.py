@@ -25,8 +25,10 @@ INT64_MAX = (1 << 63) - 1
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls, line separators, bidirectional overrides and lone surrogates."""
-_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
-"""What a terminal reads as a colour."""
+_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-Z^-~])")
+"""What a terminal does not print: colours, moves of the cursor, the address of a link, character sets."""
+_PRINTED = "exception."
+"""Attributes with text that was made for a terminal."""
 _BLANKS = frozenset("\t\n\r\u2028\u2029")
 _ESCAPE = re.compile(r"\\(?:u[dD][89aAbB]\w\w\\u[dD][c-fC-F]\w\w|(?P<half>u[dD][89a-fA-F]\w\w)|.)", re.DOTALL)
 """An escape of a JSON text: a whole character in two halves, a lone half, or any other."""
@@ -61,6 +63,8 @@ class Trimmer:
         remaining = ATTRIBUTES_LIMIT
         for pair in pairs:
             value = self.value(pair.value)
+            if isinstance(value, str) and pair.key.startswith(_PRINTED):
+                value = self.printed(self.both_ends(pair.value.string_value), TEXT_LIMIT)
             remaining -= len(pair.key) + len(dump(value) if isinstance(value, (dict, list)) else str(value))
             if remaining < 0:
                 self.trimmed += 1
@@ -90,10 +94,22 @@ class Trimmer:
             self.trimmed += 1
         return kept[:limit]
 
+    def printed(self, value: str, limit: int) -> str:
+        """A text that was made for a terminal, as `block`, without what a terminal does not print."""
+        return self.block(_TERMINAL.sub("", value), limit)
+
+    def both_ends(self, value: str) -> str:
+        """Start and end of a long text: a stack trace has what failed at one of them, and why at the other."""
+        if len(value) <= TEXT_LIMIT:
+            return value
+        self.trimmed += 1
+        first = TEXT_LIMIT // 4
+        return f"{value[:first]}\n…\n{value[first + 3 - TEXT_LIMIT :]}"
+
     def body(self, value: AnyValue) -> str:
-        """A log body as text: a string without the colours of a terminal, anything else as JSON."""
+        """A log body as text: a string as `printed`, anything else as JSON."""
         if value.WhichOneof("value") == "string_value":
-            return self.block(_COLOURS.sub("", value.string_value), BODY_LIMIT)
+            return self.printed(value.string_value, BODY_LIMIT)
         plain = self.value(value)
         return "" if plain is None else self.block(dump(plain), BODY_LIMIT)
 

@@ -50,7 +50,7 @@ def test_a_page_from_loopback_may_send(console, origin):
 
 @pytest.mark.parametrize(
     "origin",
-    ["https://example.com", "null", "http://localhost.example.com", "http://127.0.0.1.example.com", "http://[", "x"],
+    ["https://example.com", "null", "http://localhost.example.com", "http://127.0.0.1.example.com", "http://notlocalhost", "http://[", "x"],
 )  # fmt: skip
 def test_another_page_may_not_send(console, origin):
     """A page that somebody happens to have open writes nothing into the console (Mesh-LLM/mesh-llm#1356)."""

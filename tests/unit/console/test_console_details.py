@@ -82,10 +82,14 @@ def test_what_recorded_an_exception_is_named_once():
     assert [each.places for each in exceptions([retries, raised()], [], 5)[0]] == [["span predict"]]
 
 
-def test_a_long_stack_trace_keeps_its_end():
-    """The cause is at the end; what is left out is counted."""
+def test_a_long_stack_trace_keeps_both_ends():
+    """The place is at one end and the cause at the other, depending on the language; what is left out is counted."""
     (found,), _ = exceptions([raised(stack="\n".join(map(str, range(300))))], [], 5)
-    assert (found.omitted, found.lines[-1][0], len(found.lines)) == (180, "299", 120)
+    shown = [line for line, _ in found.lines]
+    assert (found.omitted, len(shown)) == (181, 120)
+    assert shown == [*map(str, range(30)), "…", *map(str, range(211, 300))]
+    (whole,), _ = exceptions([raised(stack="\n".join(map(str, range(120))))], [], 5)
+    assert (whole.omitted, len(whole.lines)) == (0, 120)
     assert exceptions([], [{"attributes": None}], 5) == ([], 0)
 
 

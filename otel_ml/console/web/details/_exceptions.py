@@ -14,8 +14,8 @@ SHOWN: Final = 5
 ANSWERED: Final = 100
 """Exceptions of an answer of the API."""
 _LINES: Final = 120
-"""The last lines of a stack trace, which has its cause at the end."""
-_TEXT: Final = 16_000
+"""Lines of a stack trace: the first, where most languages have the place, and the last, where the cause is."""
+_FIRST: Final = 30
 _FRAME: Final = re.compile(r'  File "(?P<file>[^"]*)", line \d+')
 _LIBRARY: Final = re.compile(r"site-packages|dist-packages|[/\\]lib[/\\]python\d|<frozen |importlib")
 _EVENTS: Final = frozenset(
@@ -30,7 +30,7 @@ class ShownException(NamedTuple):
     message: str
     lines: list[tuple[str, str]]
     omitted: int
-    """Lines at the start of the stack trace that are left out."""
+    """Lines in the middle of the stack trace that are left out."""
     places: list[str]
     """What recorded it, each once."""
     span_id: str | None
@@ -75,8 +75,9 @@ def _of_logs(logs: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str | None, 
 
 
 def _lines(text: str) -> tuple[list[tuple[str, str]], int]:
-    every = text[-_TEXT:].rstrip().splitlines()
-    kept = every[-_LINES:]
+    every = text.rstrip().splitlines()
+    omitted = len(every) - _LINES + 1 if len(every) > _LINES else 0
+    kept = [*every[:_FIRST], "…", *every[_FIRST + omitted :]] if omitted else every
     found, kind = [], "error"
     for line in kept:
         frame = _FRAME.match(line)
@@ -85,7 +86,7 @@ def _lines(text: str) -> tuple[list[tuple[str, str]], int]:
         elif not line.startswith(" "):
             kind = "error"
         found.append((line, kind))
-    return found, len(every) - len(kept)
+    return found, omitted
 
 
 def _text(value: Any) -> str:
