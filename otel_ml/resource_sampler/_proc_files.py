@@ -10,6 +10,8 @@ from typing import Final
 
 _FILE_BYTES: Final = 1 << 20
 """Files of /proc and of control groups are smaller than this; a larger one is cut."""
+_TABLE_BYTES: Final = 1 << 24
+"""The same of a table of mounts, in which a container's line has the paths of all its layers."""
 
 _LARGEST: Final = (1 << 64) - 1
 """The largest value of a kernel counter."""
@@ -112,11 +114,18 @@ def _walked(root: str, rest: str) -> int:
         os.close(folder)
 
 
-def _read(descriptor: int, until: bytes | None, least: int = _HALF_PAGE, *, first: int = _CHUNK_BYTES) -> bytes:
+def _read(
+    descriptor: int,
+    until: bytes | None,
+    least: int = _HALF_PAGE,
+    *,
+    first: int = _CHUNK_BYTES,
+    most: int = _FILE_BYTES,
+) -> bytes:
     # an open file object costs three times as much
     content = chunk = os.pread(descriptor, max(first, _HALF_PAGE), 0)
     # The kernel returns whole lines up to a page: with short lines, less than half a page is the end.
-    while len(chunk) >= least and len(content) < _FILE_BYTES and (until is None or until not in content):
+    while len(chunk) >= least and len(content) < most and (until is None or until not in content):
         chunk = os.pread(descriptor, _CHUNK_BYTES, len(content))
         content += chunk
     return content
@@ -126,7 +135,7 @@ def read_text(path: str) -> str:
     """Text of a file that is read rarely, such as a table of mounts, whose lines can be as long as two paths."""
     descriptor = _opened(path)
     try:
-        return _read(descriptor, None, least=1).decode("utf-8", "replace")
+        return _read(descriptor, None, least=1, most=_TABLE_BYTES).decode("utf-8", "replace")
     finally:
         os.close(descriptor)
 

@@ -21,7 +21,10 @@ SAMPLER_OVERRUNS: Final = Metric(
     "otelml.sampler.overruns", "counter", "{tick}", "Ticks that took longer than the interval."
 )
 SAMPLER_INTERVAL: Final = Metric(
-    "otelml.sampler.interval", "gauge", "s", "Current seconds between two ticks; more than configured when stretched."
+    "otelml.sampler.interval",
+    "gauge",
+    "s",
+    "Current seconds between two ticks; more than configured when stretched, 0 when `otel-ml sampler` was stopped.",
 )
 SAMPLER_CPU_TIME: Final = Metric(
     "otelml.sampler.cpu.time", "counter", "s", "CPU seconds that the sampler's ticks have used, on all threads."

@@ -1,7 +1,7 @@
 """Rules about what is alive: the processes that hold a model, Collectors, samplers.
 
-Nothing here reads calls: a model that nobody calls is alive. A process that shuts down cleanly reports it in its
-last export.
+Nothing here reads calls: a model that nobody calls is alive. A process that shuts down cleanly, and a sampler that is
+stopped, report it in their last export.
 """
 
 from __future__ import annotations
@@ -80,17 +80,28 @@ def models() -> list[Rule]:
     ]
 
 
-def reporters(name: str, series: str) -> list[Rule]:
-    """The reporting instances of something that does not say when it ends."""
+def reporters(name: str, series: str, *, ends: bool = False) -> list[Rule]:
+    """The reporting instances of something; `ends` means that its last value is 0 if it was stopped on purpose."""
     count, state = f"{name}:{series}:count", f"{name}:{series}:state"
-    now, earlier = (f"count by ({SERVICE}, instance) ({series}{at})" for at in ("", f" offset {STEADY}"))
+    alive = " > 0" if ends else ""
+    now, earlier = (f"count by ({SERVICE}, instance) ({series}{at}{alive})" for at in ("", f" offset {STEADY}"))
+    stopped = f"or 0 * count by ({SERVICE}) ({series} == 0)\n" if ends else ""
+    last = f"max by ({SERVICE}, instance) (last_over_time({series}[{KEPT}])) == 0"
+    ended = Rule(
+        f"{name}:{series}:ended{KEPT}",
+        f"count by ({SERVICE}) ({last})\nor 0 * {count}",
+        "Those that were stopped on purpose, as on a machine that an autoscaler takes away.",
+    )
     return [
         Rule(count, f"count by ({SERVICE}) ({now})"),
         Rule(f"{name}:{series}:steady{STEADY}", f"count by ({SERVICE}) ({now} and {earlier})"),
+        *([ended] if ends else []),
         Rule(
             state,
-            f"{count}\nor 0 * {replaced(state, count, SERVICE, 'job')}",
-            "0 when others of the job have begun under labels that none had before.",
+            f"{count}\n{stopped}or 0 * {replaced(state, count, SERVICE, 'job')}",
+            "0 when the last one was stopped, or others of the job have begun under labels that none had before."
+            if ends
+            else "0 when others of the job have begun under labels that none had before.",
         ),
         Rule(f"{name}:{series}:gone", f"last_over_time({state}[{MISSED}]) > 0 unless {state}", "None is left."),
     ]
@@ -99,5 +110,5 @@ def reporters(name: str, series: str) -> list[Rule]:
 def liveness() -> RuleGroup:
     """All rules about what is alive."""
     collectors = reporters("collector", "otelcol_process_uptime_seconds_total")
-    samplers = reporters("sampler", "otelml_sampler_interval_seconds")
+    samplers = reporters("sampler", "otelml_sampler_interval_seconds", ends=True)
     return RuleGroup("otel-ml-liveness", [*models(), *collectors, *samplers], SLOW_INTERVAL)

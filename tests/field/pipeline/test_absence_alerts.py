@@ -4,7 +4,8 @@ Sources: constructorfabric/insight#3285, JiRaska/open-bank-oss#3333 and pyrra-de
 and for idle services); prometheus/prometheus#17482 (an alert about an instance that is gone resolves by itself); cloudflare/pint#966
 (series that come and go keep an alert pending); prometheus-operator/kube-prometheus#1416 (a federated replica doubles each series);
 starkware-libs/sequencer#14115 (restarts under new names); prometheus/prometheus#14102 (a
-series whose label changes is another one); grafana/mimir#3999 and giantswarm/prometheus-meta-operator#505 (what leaves discovery has no `up`).
+series whose label changes is another one); grafana/mimir#3999 and giantswarm/prometheus-meta-operator#505 (what leaves discovery has no `up`);
+helm/charts#21371 and kubernetes/node-problem-detector#1176 (an autoscaler takes nodes away).
 """
 
 from __future__ import annotations
@@ -134,6 +135,11 @@ ORDINARY: dict[str, list[dict[str, str]]] = {
     "a sampler inside a service, which ends": [
         *ending("a", 0, 60), series("otelml_sampler_interval_seconds", "15x60", instance="a"),
     ],
+    "nodes that an autoscaler takes away": [
+        series("otelml_sampler_interval_seconds", "15x470", instance="m"),
+        *(series("otelml_sampler_interval_seconds", f"15x{60 + 20 * n} 0", instance=f"n{n}") for n in range(3)),
+    ],
+    "the only node, which is shut down and comes back": [series("otelml_sampler_interval_seconds", "15x60 0 _x200 15x200", instance="n")],
 }  # fmt: skip
 
 
@@ -209,6 +215,14 @@ OUTAGES: dict[str, tuple[list[dict[str, str]], dict[int, list[str]]]] = {
     ),
     "a node with its sampler": (
         [
+            series("otelml_sampler_interval_seconds", "15x60", job="api", instance="n"),
+            series("otelml_sampler_interval_seconds", "15x600", job="api", instance="m"),
+        ],
+        {60: [], 90: [SAMPLER], 300: [SAMPLER]},
+    ),
+    "a node that is lost, after another one was taken away": (
+        [
+            series("otelml_sampler_interval_seconds", "15x30 0", job="api", instance="l"),
             series("otelml_sampler_interval_seconds", "15x60", job="api", instance="n"),
             series("otelml_sampler_interval_seconds", "15x600", job="api", instance="m"),
         ],

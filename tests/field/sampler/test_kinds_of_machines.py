@@ -1,7 +1,7 @@
 """Machines on which a device changes its kind, hides behind another one, or is one of hundreds.
 
 prometheus/node_exporter#3484 and #3261 (a read-only bind mount of a disk that can be written), moby/moby#41055 (hundreds of
-ZFS file systems, one a container layer), prometheus/node_exporter#2065 and netdata/netdata#10150 (a share whose server is
+ZFS file systems, one a container layer), prometheus/node_exporter#959 (a table of mounts with the layers of hundreds of containers), prometheus/node_exporter#2065 and netdata/netdata#10150 (a share whose server is
 gone stops the agent), k8snetworkplumbingwg/multus-cni#1400 (a pod with a virtual function beside its own interface),
 troglobit/mini-snmpd#23 (ports of a switch and their uplink), prometheus/node_exporter#3317 (the boot time moves with the clock),
 lxc/lxcfs#84, #170, #412 and #695, nicolargo/glances#3505 (memory of a container beside figures of its host).
@@ -60,6 +60,16 @@ def test_of_too_many_those_nearest_to_the_root_are_reported(tree):
     )
     assert [point for point, _ in points[:3]] == ["/", "/volume1", "/zdata"]
     assert (len(points), gaps) == (32, (Gap("filesystem", "capped", "11 of 43 left out"),))
+
+
+def test_a_disk_that_is_mounted_after_hundreds_of_containers_is_reported(tree):
+    """The lines of their layers make the table larger than any other file of /proc."""
+    layers = ":".join(f"/var/lib/docker/overlay2/l/{n:026}" for n in range(40))
+    rows = [f"overlay /var/lib/docker/overlay2/{n}/merged overlay rw,lowerdir={layers}" for n in range(700)]
+    assert filesystems(tree, ["/dev/sda1 / ext4 rw", *rows, "/dev/sdb1 /data ext4 rw"])[0] == [
+        ("/", "rw"),
+        ("/data", "rw"),
+    ]
 
 
 @pytest.mark.parametrize("kinds", [KINDS, ""])
