@@ -146,8 +146,8 @@ def timeline(found: Timeline) -> str:
 
     parts = [
         f'<line class="axis" x1="0" x2="{_WIDTH}" y1="{_HEIGHT}" y2="{_HEIGHT}"/>',
-        '<text class="quiet" x="-6" y="4" text-anchor="end">100 %</text>',
-        f'<text class="quiet" x="-6" y="{_HEIGHT + 4}" text-anchor="end">{low * 100:.0f} %</text>',
+        '<text class="quiet" x="-6" y="4" text-anchor="end">1.0</text>',
+        f'<text class="quiet" x="-6" y="{_HEIGHT + 4}" text-anchor="end">{low:.1f}</text>',
         f'<text class="quiet" x="0" y="{_HEIGHT + 18}">{escape(found.begin)}</text>',
         f'<text class="quiet" x="{_WIDTH}" y="{_HEIGHT + 18}" text-anchor="end">{escape(found.end)}</text>',
     ]

@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 from otel_ml.console._options import Options
 
 SECOND = 10**9
+DRAWING = 'import(document.querySelector("script[type=module]").src.replace("console", "drawing"))'
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,37 @@ def test_from_a_wrong_cell_to_its_predictions(filled, open_page, axe):
     wrong.click()
     page.wait_for_url("**/predictions?**class=0&label=1**")
     assert reported == []
+
+
+@pytest.mark.parametrize(
+    ("low", "scale"),
+    [(0.9, [0.9, 0.05]), (0.8, [0.8, 0.05]), (0.5, [0.5, 0.1]), (0.4, [0.4, 0.2]), (0.3, [0.2, 0.2]), (0.1, [0, 0.2])],
+)
+def test_a_scale_up_to_one_has_round_steps(filled, open_page, low, scale):
+    """Each step is as high as the others; a scale from 0.5 in steps of 0.2 had 0.5 and 0.6 beside each other."""
+    page = open_page()
+    page.goto(f"{filled.address}/performance?model=fraud&range=3d")
+    found = page.evaluate(
+        """async (low) => {
+          const { overTime } = await DRAWING;
+          const { min, max, interval } = overTime({ unit: "decimal", low, keys: [], series: [], events: [] }, {}).yAxis;
+          return [min, interval, max];
+        }""".replace("DRAWING", DRAWING),
+        low,
+    )
+    assert found == [*scale, 1]
+
+
+def test_the_last_bin_has_its_name(filled, open_page):
+    """Of many bins not all have room for their names; the last one, of rare or unseen values, always has it."""
+    page = open_page()
+    page.goto(f"{filled.address}/performance?model=fraud&range=3d")
+    found = page.evaluate(
+        """async (names) => {
+          const { bars } = await DRAWING;
+          return names.map((keys) => bars({ keys, series: [], unit: "share" }, {}).xAxis.axisLabel)
+            .map(({ showMaxLabel, alignMinLabel, alignMaxLabel }) => [showMaxLabel, alignMinLabel, alignMaxLabel]);
+        }""".replace("DRAWING", DRAWING),
+        [["0.0", "0.9"], ["0", "rare or unseen"]],
+    )
+    assert found == [[True, "center", "center"], [True, "left", "right"]]

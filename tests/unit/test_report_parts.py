@@ -44,7 +44,7 @@ def test_the_estimate_has_gaps_where_there_were_no_predictions() -> None:
         "540.0,30.0 720.0,30.0",
     ]
     assert re.findall(r'<circle class="dot" cx="(.*?)" cy="(.*?)"', found) == [("450.0", "150.0")]
-    assert ">50 %<" in found
+    assert ">0.5<" in found
 
 
 @pytest.mark.parametrize(

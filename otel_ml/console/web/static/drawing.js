@@ -79,16 +79,23 @@ function byteScale(series) {
   return { max: Math.ceil(most / interval) * interval, interval };
 }
 
+// A scale up to 1 has round steps, and begins at one of them.
+function upToOne(low) {
+  const interval = 1 - low > 0.5 ? 0.2 : 1 - low > 0.2 ? 0.1 : 0.05;
+  return { min: Number((1 - Math.ceil((1 - low) / interval - 1e-9) * interval).toFixed(2)), max: 1, interval };
+}
+
 function scale({ unit, series, low }) {
-  if (unit === "share") return low ? { max: 1, interval: null } : shareScale(series);
+  if (low) return upToOne(low);
+  if (unit === "share") return shareScale(series);
   if (unit === "bytes") return byteScale(series);
-  return { max: low ? 1 : null, interval: null };
+  return { max: null, interval: null };
 }
 
 function valueAxis(table, colour) {
   return {
     type: "value",
-    min: table.low,
+    min: 0,
     ...scale(table),
     splitNumber: 3,
     axisLabel: { color: colour.quiet, formatter: (value) => format(value, table.unit) },
@@ -221,6 +228,25 @@ function cell(api, step) {
   return { type: "rect", shape, style: { fill: api.visual("color") } };
 }
 
+// The last bin is often the one that matters: it has its name, and names at the ends stay inside the chart.
+function binAxis(table, colour) {
+  const names = table.keys.map(String);
+  const isLong = names.some((name) => name.length > 5);
+  return {
+    type: "category",
+    data: names,
+    axisLabel: {
+      color: colour.quiet,
+      hideOverlap: true,
+      showMaxLabel: true,
+      alignMinLabel: isLong ? "left" : "center",
+      alignMaxLabel: isLong ? "right" : "center",
+    },
+    axisLine: { lineStyle: { color: colour.line } },
+    axisTick: { show: false },
+  };
+}
+
 export function bars(table, colour) {
   const option = frame(table, colour);
   option.tooltip.axisPointer = { type: "shadow" };
@@ -234,13 +260,7 @@ export function bars(table, colour) {
     );
   return {
     ...option,
-    xAxis: {
-      type: "category",
-      data: table.keys.map(String),
-      axisLabel: { color: colour.quiet, hideOverlap: true },
-      axisLine: { lineStyle: { color: colour.line } },
-      axisTick: { show: false },
-    },
+    xAxis: binAxis(table, colour),
     yAxis: valueAxis(table, colour),
     series: table.series.map((series, at) => ({
       name: series.name,
