@@ -175,7 +175,8 @@ OPERATIONS: Final = (
     Operation(
         "/api/requests",
         "Requests, the newest first",
-        "`requests`, one for each span that has no parent in its process, with or without a prediction, and `next`",
+        "`requests`, one for each span that has no parent in its process, with or without a prediction, and for a "
+        "trace without such a span its first one, 30 s after it arrived; and `next`",
         (*REQUEST_FILTER, of.LIMIT, of.AFTER),
         _requests,
     ),

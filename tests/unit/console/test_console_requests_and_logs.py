@@ -185,3 +185,69 @@ def test_the_services_of_a_trace_have_colours_of_their_own(console):
     assert re.findall(r'dot (of-\d)"></i>(\w+)', page) == [("of-1", "web"), ("of-2", "store"), ("of-1", "web")]
     assert re.findall(r"<svg class=\"span (of-\d)", page) == ["of-1", "of-2", "of-1"]
     assert "dot of-" not in console.send(f"/traces/{TWO}").body.decode()
+
+
+def inner(trace, own, parent, **more):
+    """A span within a process."""
+    return span(trace=trace, own=own * 8, parent=parent * 8, **more)
+
+
+@pytest.fixture
+def settled(monkeypatch):
+    """Traces whose spans have just arrived are not waited for."""
+    monkeypatch.setattr("otel_ml.console.storage.lists._inner_traces._SETTLED_NS", -(10**12))
+
+
+@pytest.fixture
+def lost(filled, settled):
+    """Beside the requests two traces whose entry was lost: of a prediction that failed, and of another service."""
+    predicted = {semconv.PREDICTION_ID: "p-2"}
+    filled.feed(
+        traces(
+            inner("a" * 32, "e2", "e1", start=NOW + 5, error=True, attributes=predicted),
+            inner("a" * 32, "e1", "e0", start=NOW + 4, seconds=0.5),
+            inner("a" * 32, "e3", "f0", start=NOW + 4, seconds=0.1),
+        ),
+        traces(inner("b" * 32, "f1", "f0", name="poll queue", start=NOW - 10), service="worker"),
+    )
+    return filled
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", "edcbaf"), ("limit=1", "edcbaf"), ("limit=2", "edcbaf"), ("predicted=true", "ea"), ("predicted=false", "dcbf"),
+        ("predicted=true&limit=1", "ea"), ("service=worker", "f"), ("text=queue", "f"), ("text=poll", "f"), ("min_duration=0.3", "e"),
+        ("failed=true", "c"), ("status_code=4", "b"), ("model=fraud", ""),
+    ],
+)  # fmt: skip
+def test_a_trace_whose_entry_was_lost_is_listed_by_its_first_span(lost, query, expected):
+    """Where the span of the request is lost, or goes elsewhere, its prediction is among the requests too."""
+    assert spans(lost, query) == expected
+
+
+def test_a_trace_without_an_entry_says_what_it_holds(lost):
+    """The longest of its first spans stands for it, with the errors and the prediction of all."""
+    row = lost.get("/api/requests?limit=1")["requests"][0]
+    assert (row["span_id"], row["spans"], row["errors"], row["prediction_id"]) == ("e1" * 8, 3, 1, "p-2")
+    assert 'href="/predictions/p-2?trace=' in lost.send("/requests").body.decode()
+
+
+def test_a_trace_whose_entry_is_on_its_way_is_waited_for(filled):
+    """Spans within a process end, and arrive, before the one with which it began."""
+    filled.feed(traces(inner("a" * 32, "e1", "e0", start=NOW + 5)))
+    assert spans(filled) == "dcba"
+    filled.feed(traces(server(trace="a" * 32, own="e0" * 8, start=NOW + 4)))
+    assert spans(filled) == "edcba"
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_all_traces_without_an_entry_are_on_some_page(console, settled, monkeypatch, limit):
+    """A page looks through some spans for them, and the following pages through all others."""
+    monkeypatch.setattr("otel_ml.console.storage.lists._inner_traces._SLICE", 10)
+    for number in range(6):
+        trace = f"{number + 1:032x}"
+        own = [inner(trace, f"{number + 1:x}{part:x}", "f0", start=NOW + 20 * number + part) for part in range(8)]
+        entry = server(trace=trace, own=f"{number + 1:x}f" * 8, start=NOW + 20 * number + 9)
+        console.feed(traces(*own, *([entry] if number % 3 == 2 else [])))
+    assert spans(console, f"limit={limit}") == "654321"

@@ -1,4 +1,4 @@
-"""The list of requests: spans with which a trace enters a process, with or without a prediction."""
+"""The list of requests: spans with which a trace enters a process, or its first span if there is none."""
 
 # ruff: noqa: S608 - names of tables and columns are ours, everything from outside is a parameter
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_ml.console.storage._queries import fetch, moment, parse
 from otel_ml.console.storage.lists._conditions import Conditions, Place, contains, slice_end
 from otel_ml.console.storage.lists._http_names import STATUS_CODE, http_of
+from otel_ml.console.storage.lists._inner_traces import COLUMNS, FACTS, InnerFilter, inner_traces
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,9 +42,8 @@ class RequestFilter:
     after: Place | None = None
 
     def conditions(self) -> Conditions:
-        """The SQL condition with its parameters."""
-        found = Conditions()
-        found.add("is_entry")
+        """What a span fits."""
+        found = self.place()
         found.add("service_name in (select distinct service_name from predictions where model = ?)", self.model)
         found.add("service_name = ?", self.service)
         found.add(f"({contains('name')} or {contains('attributes')})", self.text, self.text)
@@ -51,6 +51,11 @@ class RequestFilter:
         found.add(f"starts_with({STATUS_CODE}, ?)", self.status_code)
         found.add("end_ns - start_ns >= ? * 1e9", self.min_duration)
         found.add("end_ns - start_ns <= ? * 1e9", self.max_duration)
+        return found
+
+    def place(self) -> Conditions:
+        """Where it is in the list."""
+        found = Conditions()
         found.add_window(self.since_ns, self.until_ns)
         found.add_place(self.after, "span_id", "?")
         return found
@@ -64,11 +69,15 @@ def requests(cursor: duckdb.DuckDBPyConnection, wanted: RequestFilter) -> dict[s
 
 def page(cursor: duckdb.DuckDBPyConnection, wanted: RequestFilter) -> tuple[list[dict[str, Any]], Place | None]:
     """The rows of one page, and the place of the next page."""
-    conditions = wanted.conditions()
+    conditions = _entries(wanted)
     oldest = None if wanted.predicted is None else slice_end(cursor, "spans", conditions, _SLICE)
     conditions.add("place_ns >= ?", oldest)
     found = _read(cursor, conditions, wanted)
     following = None if oldest is None else Place.below(oldest)
+    inner, end = _inner(cursor, wanted, found[-1]["place_ns"] if len(found) > wanted.limit else oldest)
+    if end is not None:
+        found, following = [row for row in found if row["place_ns"] >= end], Place.below(end)
+    found = sorted([*found, *inner], key=lambda row: (-row["place_ns"], row["span_id"]))
     if len(found) > wanted.limit:
         last = found[wanted.limit - 1]
         following = Place(last["place_ns"], last["span_id"])
@@ -77,7 +86,7 @@ def page(cursor: duckdb.DuckDBPyConnection, wanted: RequestFilter) -> tuple[list
 
 def services(cursor: duckdb.DuckDBPyConnection, wanted: RequestFilter) -> list[str]:
     """The services of the newest requests, by name."""
-    conditions = wanted.conditions()
+    conditions = _entries(wanted)
     newest = f"select service_name from spans where {conditions.where} order by place_ns desc limit ?"
     found = fetch(
         cursor,
@@ -85,6 +94,24 @@ def services(cursor: duckdb.DuckDBPyConnection, wanted: RequestFilter) -> list[s
         [*conditions.values, _SLICE, _SERVICES],
     )
     return [row["service_name"] for row in found]
+
+
+def _entries(wanted: RequestFilter) -> Conditions:
+    conditions = wanted.conditions()
+    conditions.add("is_entry")
+    return conditions
+
+
+def _inner(
+    cursor: duckdb.DuckDBPyConnection, wanted: RequestFilter, oldest: int | None
+) -> tuple[list[dict[str, Any]], int | None]:
+    """The traces without an entry that belong to a page which ends at a moment."""
+    place, conditions = wanted.place(), wanted.conditions()
+    for each in (place, conditions):
+        each.add("place_ns >= ?", oldest)
+    traces = Conditions()
+    traces.add("(count(prediction_id) > 0) = ?", wanted.predicted)
+    return inner_traces(cursor, InnerFilter(place, traces, conditions, wanted.limit + 1))
 
 
 def _read(cursor: duckdb.DuckDBPyConnection, conditions: Conditions, wanted: RequestFilter) -> list[dict[str, Any]]:
@@ -95,13 +122,11 @@ def _read(cursor: duckdb.DuckDBPyConnection, conditions: Conditions, wanted: Req
         predicted = f"where trace_id {'' if wanted.predicted else 'not '}in ({traces})"
     return fetch(
         cursor,
-        "with entry as materialized (select trace_id, span_id, place_ns, start_ns, end_ns, name, kind, status, "
-        f"status_message, attributes, service_name from spans where {conditions.where} "
+        f"with entry as materialized (select {COLUMNS} from spans where {conditions.where} "
         f"{order if wanted.predicted is None else ''}), "
         f"page as materialized (select * from entry {predicted} {order}), "
-        "facts as (select trace_id, count(*) as spans, count(*) filter (status = 2) as errors, "
-        "count(distinct prediction_id) as predictions, min(prediction_id) as prediction_id "
-        "from spans where trace_id in (select trace_id from page) group by trace_id) "
+        f"facts as (select trace_id, {FACTS} from spans where trace_id in (select trace_id from page) "
+        "group by trace_id) "
         f"select page.*, spans, errors, predictions, prediction_id from page join facts using (trace_id) {order}",
         conditions.values,
     )
