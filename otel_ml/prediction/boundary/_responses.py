@@ -10,10 +10,12 @@ from otel_ml.prediction.boundary._payloads import find_rows, parse_json, tensors
 from otel_ml.prediction.boundary._records import find_record, unwrap
 
 _BODY: Final = {
-    "starlette_response": lambda response: response.body,
+    "bytes_response": lambda response: response.body,
     "werkzeug_response": lambda response: b"".join(response.response) if response.is_sequence else None,
     "django_response": lambda response: response.content,
     "litestar_response": lambda response: response.content,
+    "quart_response": lambda response: response.response.data,
+    "blacksheep_response": lambda response: response.content.body,
 }
 """How to read a body that is complete; that of a stream is not."""
 _LEVELS: Final = 3

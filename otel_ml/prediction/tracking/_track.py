@@ -106,6 +106,13 @@ class TrackedCallable(functools.partial[Any]):
             return self
         return MethodType(self, instance)  # such as a cached or a compiled function
 
+    def __getattr__(self, name: str) -> Any:
+        """Returns what the wrapped object offers beside the call, such as ``cache_clear`` of a cached function."""
+        parts = vars(self).get("_parts")  # absent while a copy is made
+        if parts is None or name.startswith("__"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(parts[1], name)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return tracked, self._parts
 

@@ -1,7 +1,8 @@
 """`track` works over everything that may stand under a decorator, and shows frameworks the user's function.
 
 Sources: DataDog/dd-trace-py#3577 (a decorator over `@classmethod`), litl/backoff#200 and
-digma-ai/opentelemetry-instrumentation-digma#36 (over `@staticmethod`, called by an instance), fastapi/fastapi#5065,
+digma-ai/opentelemetry-instrumentation-digma#36 (over `@staticmethod`, called by an instance), mgedmin/profilehooks#25 and
+matrix-org/synapse#13545 (over a cache, whose own methods are gone then), fastapi/fastapi#5065,
 Minibrams/fastapi-decorators#7 and bytedance/deer-flow#3151 (postponed annotations that a framework looks for in the
 module of the wrapper).
 """
@@ -120,6 +121,25 @@ def test_methods_of_every_kind_are_predictions(kit: InMemoryTelemetry, name: str
     if name != "dispatched":  # it dispatches by its first positional argument
         assert method(features=ROW) == EXPECTED
     assert rows(kit) == [ROW] * (1 if name == "dispatched" else 2)
+
+
+def test_a_cache_keeps_its_methods(kit: InMemoryTelemetry) -> None:
+    """A cached function or method can be cleared and asked for its counts through the decorator."""
+    service = make_service()()
+
+    @make_model().track
+    @functools.lru_cache
+    def predict(age: float) -> Any:
+        return R
+
+    predict(1.0), predict(1.0), service.cached(1.0)
+    assert (predict.cache_info().hits, service.cached.cache_info().misses) == (1, 1)
+    for cached in (predict, service.cached):
+        cached.cache_clear()
+        assert cached.cache_info().currsize == 0
+        with pytest.raises(AttributeError, match="no_such"):
+            cached.no_such()
+    assert not hasattr(make_model().track(service.required), "__code__")
 
 
 @pytest.mark.parametrize("name", ["by_class", "by_class_inside", "static"])

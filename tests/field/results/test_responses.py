@@ -1,13 +1,15 @@
 """What was predicted is read out of a response: of a web framework, of a model server, as JSON, or with a share for each class.
 
 Sources: SeldonIO/MLServer#1263 (what a model says is one level inside the response), datarobot/datarobot-user-models#905
-(predictions beside other parts of a response), SuperCowPowers/workbench#456 (one column for the probability of each class).
+(predictions beside other parts of a response), SuperCowPowers/workbench#456 (one column for the probability of each class),
+aio-libs/aiohttp#5587 (a handler of aiohttp has to return `json_response`, and no mapping).
 """
 
 from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,12 @@ WEB = type("Response", (), {"__module__": "werkzeug.wrappers", "is_sequence": Tr
 STREAM = type("Response", (), {"__module__": "werkzeug.wrappers", "is_sequence": False, "response": iter([b"x"])})
 DJANGO = type("HttpResponse", (), {"__module__": "django.http", "content": TEXT.encode()})
 LITESTAR = type("Response", (), {"__module__": "litestar.response", "content": R})
+AIOHTTP = type("Response", (dict,), {"__module__": "aiohttp.web_response", "body": TEXT.encode()})
+SANIC = type(
+    "JSONResponse", (type("HTTPResponse", (), {"__module__": "sanic.response.types", "body": TEXT.encode()}),), {}
+)
+QUART = type("Response", (), {"__module__": "quart.wrappers", "response": SimpleNamespace(data=TEXT.encode())})
+BLACKSHEEP = type("Response", (), {"__module__": "blacksheep.messages", "content": SimpleNamespace(body=TEXT.encode())})
 
 
 class Label(BaseModel):
@@ -54,6 +62,10 @@ READ: list[tuple[str, Any, tuple[Any, Any, Any]]] = [
     ("binary", WEB(), ("1", None, 0.9)),
     ("binary", DJANGO(), ("1", None, 0.9)),
     ("binary", LITESTAR(), ("1", None, 0.9)),
+    ("binary", AIOHTTP(), ("1", None, 0.9)),
+    ("binary", SANIC(), ("1", None, 0.9)),
+    ("binary", QUART(), ("1", None, 0.9)),
+    ("binary", BLACKSHEEP(), ("1", None, 0.9)),
     ("binary", TEXT, ("1", None, 0.9)),
     ("other", TEXT.encode(), ("1", None, 0.9)),
     ("binary", (R, 200), ("1", None, 0.9)),
