@@ -309,6 +309,47 @@ def test_the_same_values_give_the_same_objects(teams: str) -> None:
     assert charted(teams, *on(*EVERYTHING)) == charted(teams, *on(*EVERYTHING))
 
 
+def test_a_variable_of_the_values_replaces_that_of_the_chart(tmp_path: Path) -> None:
+    """No container has a variable twice: server-side apply, which Helm 4 uses, refuses the object.
+
+    helm/helm#31529, opensearch-project/helm-charts#721, fleetdm/fleet#49546.
+    """
+    own = {"OTELCOL_QUEUE_BYTES": "500000000", "OTEL_RESOURCE_ATTRIBUTES": "team=ml", "OTELCOL_REDACT_KEYS": "salary"}
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump({"collector": {"env": own}, "gateway": {"enabled": True, "env": own}}))
+    image = "collector.image=registry.example.org/otel-ml-collector-gateway:0.161.0"
+    objects = charted(f"--values={file}", "--set", image, *on(*EVERYTHING))
+    for each, spec in workloads(objects):
+        for container in spec["containers"]:
+            variables = [variable["name"] for variable in container.get("env", ())]
+            assert sorted(set(variables)) == sorted(variables), name(each)
+            if container["name"] == "otelcol":
+                values = {variable["name"]: variable.get("value") for variable in container["env"]}
+                assert own.items() <= values.items()
+                assert values["OTELCOL_MEMORY_MIB"] in ("512", "1024")
+    assert unresolved(objects) == []
+
+
+def test_openshift_chooses_the_users_of_the_pods() -> None:
+    """Where the cluster has OpenShift's API no pod asks for a user or a group, which its namespaces refuse; all else is the same.
+
+    goharbor/harbor-helm#874, jordigilh/kubernaut#335.
+    """
+    users = {"runAsUser", "runAsGroup", "fsGroup"}
+    elsewhere, there = (
+        charted(*on(*EVERYTHING)),
+        charted("--api-versions", "security.openshift.io/v1", *on(*EVERYTHING)),
+    )
+    for _, spec in workloads(there):
+        assert users & set(spec["securityContext"]) == set()
+        assert spec["securityContext"]["runAsNonRoot"] is True
+    for _, spec in workloads(elsewhere):
+        assert users <= set(spec["securityContext"])
+        for key in users:
+            del spec["securityContext"][key]
+    assert there == elsewhere
+
+
 def test_rules_are_those_of_the_files(tmp_path: Path) -> None:
     """Each file is one object with the same groups; no text of an alert was taken for a template of Helm.
 

@@ -74,6 +74,18 @@ def test_no_pod_gets_variables_of_other_services(folder: str) -> None:
     assert [name(each) for each, spec in workloads(built(folder)) if spec.get("enableServiceLinks") is not False] == []
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_probe_waits_for_a_process_that_is_busy(folder: str) -> None:
+    """A process without CPU to spare answers after seconds; by default Kubernetes waits for one, then ends it.
+
+    Source: odigos-io/odigos#3392.
+    """
+    for each, spec in workloads(built(folder)):
+        for container in containers(spec):
+            for probe in ("livenessProbe", "readinessProbe"):
+                assert container.get(probe, {"timeoutSeconds": 5}).get("timeoutSeconds", 1) >= 5, (name(each), probe)
+
+
 def test_every_folder_is_part_of_what_is_applied() -> None:
     """No manifest lies beside the kustomizations unused, and none is missing."""
     used: set[str] = set()

@@ -9,6 +9,35 @@
 {{- $files | join " " -}}
 {{- end }}
 
+{{/* What the chart tells a Collector: a variable or a comment a line. Takes (list $ "collector"). */}}
+{{- define "otel-ml.collector-variables" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $values := index $root.Values $component -}}
+# Different for each Collector, the same after a restart.
+- { name: OTELCOL_INSTANCE_ID, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
+# IPv4 or IPv6: the pod listens where the Service sends to.
+- { name: OTELCOL_BIND, valueFrom: { fieldRef: { fieldPath: status.podIP } } }
+- { name: OTELCOL_HEALTH_HOST, valueFrom: { fieldRef: { fieldPath: status.podIP } } }
+- { name: OTELCOL_TOKENS_FILE, value: /etc/otelcol-tokens/tokens }
+- { name: OTELCOL_MEMORY_MIB, value: {{ int64 $values.memoryMiB | quote }} }
+- { name: GOMEMLIMIT, value: {{ int64 $values.memoryMiB }}MiB }
+- { name: OTELCOL_QUEUE_BYTES, value: {{ div (mul (int64 $values.queueGiB) 1073741824) 6 | quote }} }
+# Where its own figures are from, and what services get that have no cluster or environment of their own.
+- { name: OTELCOL_CLUSTER, value: {{ $root.Values.cluster | quote }} }
+- { name: OTELCOL_ENVIRONMENT, value: {{ $root.Values.environment | quote }} }
+- { name: POD_NAMESPACE, valueFrom: { fieldRef: { fieldPath: metadata.namespace } } }
+- { name: OTEL_RESOURCE_ATTRIBUTES, value: k8s.namespace.name=$(POD_NAMESPACE) }
+- { name: PROMETHEUS_OTLP_ENDPOINT, value: {{ $root.Values.backends.metrics | quote }} }
+- { name: LOKI_OTLP_ENDPOINT, value: {{ $root.Values.backends.logs | quote }} }
+- { name: TEMPO_OTLP_ENDPOINT, value: {{ $root.Values.backends.traces | quote }} }
+{{- if and (eq $component "collector") $root.Values.gateway.enabled }}
+# By name, so that a gateway which restarts keeps its traces.
+- { name: OTELCOL_GATEWAYS, value: {{ include "otel-ml.gateways" $root | quote }} }
+- { name: OTELCOL_GATEWAY_TOKEN_FILE, value: /etc/otelcol-tokens/gateway }
+{{- end }}
+{{- end }}
+
 {{- define "otel-ml.collector-statefulset" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
@@ -69,32 +98,11 @@ spec:
             - --config=/etc/otelcol/own_{{ $component }}.yaml
             {{- end }}
           env:
-            # Different for each Collector, the same after a restart.
-            - name: OTELCOL_INSTANCE_ID
-              valueFrom: { fieldRef: { fieldPath: metadata.name } }
-            # IPv4 or IPv6: the pod listens where the Service sends to.
-            - name: OTELCOL_BIND
-              valueFrom: { fieldRef: { fieldPath: status.podIP } }
-            - name: OTELCOL_HEALTH_HOST
-              valueFrom: { fieldRef: { fieldPath: status.podIP } }
-            - { name: OTELCOL_TOKENS_FILE, value: /etc/otelcol-tokens/tokens }
-            - { name: OTELCOL_MEMORY_MIB, value: {{ int64 $values.memoryMiB | quote }} }
-            - { name: GOMEMLIMIT, value: {{ int64 $values.memoryMiB }}MiB }
-            - { name: OTELCOL_QUEUE_BYTES, value: {{ div (mul (int64 $values.queueGiB) 1073741824) 6 | quote }} }
-            # Where its own figures are from, and what services get that have no cluster or environment of their own.
-            - { name: OTELCOL_CLUSTER, value: {{ $root.Values.cluster | quote }} }
-            - { name: OTELCOL_ENVIRONMENT, value: {{ $root.Values.environment | quote }} }
-            - name: POD_NAMESPACE
-              valueFrom: { fieldRef: { fieldPath: metadata.namespace } }
-            - { name: OTEL_RESOURCE_ATTRIBUTES, value: k8s.namespace.name=$(POD_NAMESPACE) }
-            - { name: PROMETHEUS_OTLP_ENDPOINT, value: {{ $root.Values.backends.metrics | quote }} }
-            - { name: LOKI_OTLP_ENDPOINT, value: {{ $root.Values.backends.logs | quote }} }
-            - { name: TEMPO_OTLP_ENDPOINT, value: {{ $root.Values.backends.traces | quote }} }
-            {{- if and (eq $component "collector") $root.Values.gateway.enabled }}
-            # By name, so that a gateway which restarts keeps its traces.
-            - name: OTELCOL_GATEWAYS
-              value: {{ include "otel-ml.gateways" $root }}
-            - { name: OTELCOL_GATEWAY_TOKEN_FILE, value: /etc/otelcol-tokens/gateway }
+            {{- /* A variable that is there twice is refused by server-side apply, which Helm 4 uses: that of the values wins. */}}
+            {{- range include "otel-ml.collector-variables" . | trim | splitList "\n" }}
+            {{- if not (hasKey (default dict $values.env) (regexReplaceAll "^- { name: (\\w+),.*$" . "${1}")) }}
+            {{ . }}
+            {{- end }}
             {{- end }}
             {{- range $variable, $value := $values.env }}
             {{- /* Helm reads numbers as floats, and would write 5000000 as 5e+06. */}}
@@ -109,12 +117,16 @@ spec:
             httpGet: { path: /, port: health }
             failureThreshold: 30
             periodSeconds: 2
+          # One that has much to do answers late: a restart would only add to it, and costs a gateway its traces.
           livenessProbe:
             httpGet: { path: /, port: health }
             periodSeconds: 10
+            timeoutSeconds: 5
+            failureThreshold: 6
           readinessProbe:
             httpGet: { path: /, port: health }
             periodSeconds: 5
+            timeoutSeconds: 5
           resources:
             requests: { cpu: {{ $values.cpuRequest }}, memory: {{ div (int64 $values.memoryMiB) 2 }}Mi }
             limits: { cpu: {{ $values.cpuLimit | quote }}, memory: {{ div (mul (int64 $values.memoryMiB) 5) 4 }}Mi }

@@ -39,9 +39,12 @@ imagePullSecrets:
 {{- end }}
 securityContext:
   runAsNonRoot: true
+  {{- /* OpenShift gives each namespace its own users and refuses others. */}}
+  {{- if not ($root.Capabilities.APIVersions.Has "security.openshift.io/v1") }}
   runAsUser: 10001
   runAsGroup: 10001
   fsGroup: 10001
+  {{- end }}
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile: { type: RuntimeDefault }
 {{- end }}
