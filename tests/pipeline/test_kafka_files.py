@@ -71,6 +71,15 @@ def test_the_files_for_kafka_are_valid(names: tuple[str, ...], tmp_path: Path) -
     assert run("validate", names, tmp_path) == (0, "")
 
 
+@pytest.mark.parametrize(
+    "names", [("to_kafka.yaml", "from_kafka.yaml"), ("from_kafka.yaml", "to_kafka.yaml")], ids="+".join
+)
+def test_a_circle_through_kafka_is_refused(names: tuple[str, ...], tmp_path: Path) -> None:
+    """A Collector that would read from Kafka what it has written there does not start, and one line names both files."""
+    status, message = run("validate", ("agent.yaml", *names), tmp_path)
+    assert (status, message.count("to_kafka.yaml_and_from_kafka.yaml_would_send_in_a_circle")) == (1, 1), message
+
+
 def test_right_values_for_kafka_are_taken(tmp_path: Path) -> None:
     """The Collector starts with other values than the defaults, whichever their form."""
     for index in range(2):
