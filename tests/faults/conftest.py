@@ -94,7 +94,7 @@ class Program:
     def output(self) -> str:
         return "\n".join(self._lines)
 
-    def wait_for_line(self, start: str, timeout: float = 60.0) -> str:
+    def wait_for_line(self, start: str, timeout: float = 180.0) -> str:
         """Returns the first line with this prefix."""
 
         def found():
@@ -109,7 +109,7 @@ class Program:
     def send(self, number: int) -> None:
         self._process.send_signal(number)
 
-    def wait(self, timeout: float = 60.0) -> int:
+    def wait(self, timeout: float = 180.0) -> int:
         status = self._process.wait(timeout)
         self._reader.join(timeout)
         return status
