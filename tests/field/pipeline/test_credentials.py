@@ -152,6 +152,14 @@ KEPT = [
     "usage: login <password> <host>, SELECT password FROM users, INSERT INTO models (name) VALUES ('a')",
     '{"features":{"shipping":1,"number":2},"prediction":"1","score":0.5}',
 ]
+KEYS = [
+    *(f"{kind}_{'a1' * 12}" for kind in ("ghp", "github_pat", "sk", "hf", "npm", "gsk")),
+    *(f"{kind}-{'a1' * 12}" for kind in ("glpat", "xoxb", "sk", "pypi", "nvapi")),
+    *(f"{kind}{'A1' * 8}" for kind in ("AKIA", "ASIA")),
+    f"AIza{'a1b2c' * 7}",
+    f"hvs.{'a1' * 12}",
+    "eyJhbGciOi.eyJzdWIi.c2ln",
+]
 TEXTS = {**MASKED, **{text: text for text in KEPT}}
 
 
@@ -245,20 +253,35 @@ def test_credentials_in_spans(collector: Collector, backend: Backend) -> None:
     assert seen == {masked: (masked,) * 3 for masked in TEXTS.values()}
 
 
-def test_a_key_that_is_all_of_one_field(collector: Collector, backend: Backend) -> None:
-    """A key of fixed form is masked where it is the only text of a span: status message, event or attribute."""
-    key = "sk-hunter2hunter2hunter2"
+@pytest.fixture(scope="module")
+def keys_alone(collector: Collector, backend: Backend) -> list[dict[str, Any]]:
+    """Returns the spans that arrived, for each key one with it as status message, one as event and one as attribute."""
     plain = {"traceId": "f" * 32, "spanId": "f" * 16, "startTimeUnixNano": NOW, "endTimeUnixNano": NOW}
-    fields: list[dict[str, Any]] = [
-        {"status": {"code": 2, "message": key}},
-        {"events": [{"timeUnixNano": NOW, "name": key}]},
-        {"attributes": [text("note", key)]},
+    sent = [
+        {**plain, **field}
+        for key in KEYS
+        for field in (
+            {"status": {"code": 2, "message": key}},
+            {"events": [{"timeUnixNano": NOW, "name": key}]},
+            {"attributes": [text("note", key)]},
+        )
     ]
-    assert collector.send_json("/v1/traces", request("Spans", "spans", [plain | each for each in fields], [])) == 200
-    found = eventually(lambda: [each for each in arrived(backend, "traces", 1) if each["traceId"] == "/" * 21 + "w=="])
-    assert found[0]["status"]["message"] == MASK
-    assert found[1]["events"][0]["name"] == MASK
-    assert values(found[2]["attributes"]) == {"note": MASK}
+    assert collector.send_json("/v1/traces", request("Spans", "spans", sent, [])) == 200
+
+    def found() -> list[dict[str, Any]]:
+        return [each for each in arrived(backend, "traces", 1) if each["traceId"] == "/" * 21 + "w=="]
+
+    return eventually(found)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_that_is_all_of_one_field(key: str, keys_alone: list[dict[str, Any]]) -> None:
+    """A key of fixed form is masked where it is the only text of a span: status message, event or attribute."""
+    first = 3 * KEYS.index(key)
+    status, event, attribute = keys_alone[first : first + 3]
+    assert status["status"]["message"] == MASK
+    assert event["events"][0]["name"] == MASK
+    assert values(attribute["attributes"]) == {"note": MASK}
 
 
 def test_credentials_in_logs(collector: Collector, backend: Backend) -> None:
