@@ -241,6 +241,13 @@ def test_a_trace_whose_entry_is_on_its_way_is_waited_for(filled):
     assert spans(filled) == "edcba"
 
 
+def test_a_span_hours_after_its_entry_is_of_that_request(filled, settled):
+    """A job of half a day is one request, however long after its start a span within it began."""
+    filled.feed(traces(inner(ONE, "e1", "a1", start=NOW + 12 * 3600 * 10**9)))
+    filled.feed(traces(inner(TWO, "e2", "b1", start=NOW - 12 * 3600 * 10**9)))
+    assert spans(filled) == "dcba"
+
+
 @pytest.mark.parametrize("limit", [1, 2, 100])
 def test_all_traces_without_an_entry_are_on_some_page(console, settled, monkeypatch, limit):
     """A page looks through some spans for them, and the following pages through all others."""
