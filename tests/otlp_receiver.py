@@ -154,7 +154,7 @@ class Receiver:
         logs = [(record.span_id, record.event_name) for record in self.logs() if record.span_id]
         return len(spans) - len(set(spans)) + len(logs) - len(set(logs))
 
-    def wait_for(self, condition, timeout: float = 30.0) -> None:
+    def wait_for(self, condition, timeout: float = 60.0) -> None:
         """Waits until stored data makes a condition true."""
         with self._changed:
             if not self._changed.wait_for(lambda: condition(self), timeout):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+import re
+
+from playwright.sync_api import Locator, Page, expect
 
 
 def update(page: Page) -> None:
@@ -14,3 +16,17 @@ def update(page: Page) -> None:
 def expect_drawn(page: Page) -> None:
     """Waits until each chart is drawn."""
     expect(page.locator("figure[data-chart]:not([data-drawn])")).to_have_count(0)
+
+
+def expect_width(page: Page, width: int) -> None:
+    """Waits until the page is that wide, on its screen or beyond: charts follow a new screen with the next frame."""
+    page.wait_for_function("width => document.documentElement.scrollWidth === width", arg=width)
+
+
+def expect_links(links: Locator, *names: str) -> None:
+    """Waits until the links lead to pages of these names, in this order; a last name of `...` lets more follow."""
+    wanted = names[:-1] if names[-1] == "..." else names
+    if wanted is names:
+        expect(links).to_have_count(len(wanted))
+    for place, name in enumerate(wanted):
+        expect(links.nth(place)).to_have_attribute("href", re.compile(rf"/{re.escape(name)}(\?|$)"))

@@ -16,12 +16,14 @@ def test_from_a_verdict_to_what_changed(filled, open_page, axe):
     expect(page.locator("figure[data-drawn]")).to_have_count(2)
     first = page.locator("figure").first
     first.locator("button").click()
-    assert first.locator("tbody td").all_inner_texts() == ["high", "10.0 %", "50.0 %", "low", "90.0 %", "50.0 %"]
+    expect(first.locator("tbody td")).to_have_text(["high", "10.0 %", "50.0 %", "low", "90.0 %", "50.0 %"])
+    expect(first.locator("tbody td").first).to_be_visible()
     assert axe(page) == []
     expect(page.locator("section:has(h2:text('What changed')) tbody a")).to_have_text(["high", "low"])
     page.click("a[rel=next]")
     expect(page.locator("h1")).to_contain_text("age")
     page.click("a[rel=prev]")
+    expect(page.locator("h1")).to_contain_text("income")
     page.click("section:has(h2:text('What changed')) tbody a >> nth=0")
     page.wait_for_url("**/predictions?**feature=income%3Dhigh**")
     assert reported == []

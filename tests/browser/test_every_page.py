@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from console_server import running
 from hostile_feed import FEATURE, METRIC, MODEL, feed_hostile
-from page_steps import expect_drawn
+from page_steps import expect_drawn, expect_width
 from playwright.sync_api import expect
 
 from otel_ml.console._options import Options
@@ -57,11 +57,6 @@ def path(request, filled):
     return "/logs?range=1h&text=scoring&" + re.search('record=[^"&]+', filled.send(request.param[:-8]).body.decode())[0]
 
 
-def width(page):
-    """How wide the page is, on its screen or beyond."""
-    return page.evaluate("document.documentElement.scrollWidth")
-
-
 def test_it_is_accessible_and_whole(visit, axe, path, filled):
     """No rule of axe-core is broken, nothing is cut off, hostile texts stay texts, and nothing comes from elsewhere."""
     page = visit("about:blank", color_scheme="light")
@@ -73,9 +68,9 @@ def test_it_is_accessible_and_whole(visit, axe, path, filled):
     page.emulate_media(color_scheme="dark")
     assert axe(page, "color-contrast") == []
     page.set_viewport_size({"width": 768, "height": 800})
-    assert width(page) == 768
+    expect_width(page, 768)
     page.set_viewport_size({"width": 390, "height": 800})
-    assert width(page) == 390
+    expect_width(page, 390)
     assert axe(page) == []
     page.emulate_media(color_scheme="light")
     assert axe(page, "color-contrast") == []
@@ -91,7 +86,7 @@ def test_it_works_without_scripts(visit, path):
     expect(page.locator("h1")).to_be_visible()
     assert page.locator("figure[data-chart] table:visible").count() == page.locator("figure[data-chart]").count()
     assert page.locator(".plot:visible, .script:visible").count() == 0
-    assert width(page) == 390
+    expect_width(page, 390)
 
 
 def test_each_route_is_among_these_pages(console):
@@ -114,7 +109,7 @@ def test_an_empty_console_says_what_to_do(console, visit):
             continue
         page.goto(console.address + address.partition("?")[0])
         expect(page.locator(".empty").first, name).to_be_visible()
-        assert width(page) == 390, name
+        expect_width(page, 390)
 
 
 def test_a_wrong_address_has_a_sentence_and_a_way_back(filled, open_page, axe):
@@ -125,4 +120,4 @@ def test_a_wrong_address_has_a_sentence_and_a_way_back(filled, open_page, axe):
         assert answer.status in {400, 404}, address
         expect(page.locator("nav.pages")).to_be_visible()
         assert axe(page) == [], address
-        assert width(page) == 390, address
+        expect_width(page, 390)

@@ -49,9 +49,12 @@ def test_the_tables_of_the_overview_fit_a_narrower_window(visit):
 def test_the_longest_verdict_fits_its_tile(visit):
     """`out of range` takes two lines in the strip of figures rather than lose its end."""
     page = visit("/model?model=fraud")
-    page.eval_on_selector(".strip .verdict", "each => each.append(' out of range and more')")
     needed, there = page.eval_on_selector(
-        ".strip .verdict", "({ parentNode: tile }) => [tile.scrollWidth, tile.clientWidth]"
+        ".strip .verdict",
+        """each => {
+          each.append(" out of range and more");
+          return [each.parentNode.scrollWidth, each.parentNode.clientWidth];
+        }""",
     )
     assert needed <= there
 
@@ -79,9 +82,9 @@ def test_a_click_on_a_model_shows_its_charts(visit):
     page.wait_for_url("**/model?model=fraud**")
     figures = page.locator("figure.chart[data-drawn]")
     expect(figures).to_have_count(6)
-    assert page.locator("figure h2").all_inner_texts() == [
+    expect(page.locator("figure h2")).to_have_text([
         "Traffic", "Errors", "Duration", "Durations of all calls", "Scores", "Classes",
-    ]  # fmt: skip
+    ])  # fmt: skip
     assert "Chart: Traffic" in page.locator(".plot").first.get_attribute("aria-label")
     first = figures.first
     expect(first.locator("table")).to_be_hidden()
@@ -125,6 +128,7 @@ def test_from_an_alarm_to_the_prediction_that_failed(visit):
     """Clicks alone lead from the overview over the kind of error to the newest prediction that failed."""
     page = visit("/")
     page.click(".alerts >> text=of calls fail")
+    page.wait_for_url("**/model?**")
     page.click("section:has(h2:text('Errors')) tbody a")
     page.wait_for_url("**/predictions/f-4")
     expect(page.locator(".strip")).to_contain_text("TimeoutError")
@@ -137,10 +141,13 @@ def test_model_and_range_stay_from_page_to_page(visit):
     page.wait_for_url("**/model?model=fraud&range=6h")
     page.click("nav >> text=Data")
     page.wait_for_url("**/data?model=fraud&range=6h")
-    page.click("nav >> text=Predictions")
-    assert page.input_value("select[name=range]") == "6h"
-    page.click("nav >> text=Overview")
-    assert page.input_value("select[name=range]") == "6h"
+    for name, address in (
+        ("Predictions", "**/predictions?model=fraud&range=6h"),
+        ("Overview", "**/?range=6h"),
+    ):
+        page.click(f"nav >> text={name}")
+        page.wait_for_url(address)
+        expect(page.locator("select[name=range]")).to_have_value("6h")
 
 
 def test_dragging_over_a_chart_chooses_the_range(visit):
@@ -180,6 +187,7 @@ def test_times_are_shown_in_utc_on_demand(visit):
     page.click("#zones")
     expect(page.locator(".head .note")).to_contain_text("10:00:00 to ")
     page.click("nav >> text=Logs")
+    page.wait_for_url("**/logs?**")
     expect(page.locator(".head .note")).to_contain_text("10:00:00 to ")
     expect(page.locator("footer")).to_contain_text("Times are UTC.")
 
@@ -239,9 +247,11 @@ def test_colours_follow_the_system_or_the_choice(visit):
     background = "getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(background)
     page.click("#theme")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
     light = page.evaluate(background)
     assert dark != light
     page.click("nav >> text=Predictions")
+    page.wait_for_url("**/predictions**")
     assert page.evaluate(background) == light
     expect(page.locator("#theme")).to_contain_text("Light")
 
@@ -257,6 +267,7 @@ def test_pages_work_without_scripts(visit):
 
 
 _PLACE = "document.activeElement.getBoundingClientRect().top"
+_IS_THERE = f"place => Math.abs({_PLACE} - place) < 2"
 
 
 def test_an_update_keeps_focus_and_scroll(console, open_page):
@@ -274,7 +285,7 @@ def test_an_update_keeps_focus_and_scroll(console, open_page):
     update(page)
     expect(page.locator("tbody tr")).to_have_count(71)
     assert page.evaluate("document.activeElement.getAttribute('href')") == before
-    assert abs(page.evaluate(_PLACE) - place) < 2
+    page.wait_for_function(_IS_THERE, arg=place)
     assert page.evaluate("window.same")
     assert page.evaluate("document.querySelector('.scroll').scrollLeft") == 40
 

@@ -36,7 +36,7 @@ def test_from_a_wrong_cell_to_its_predictions(filled, open_page, axe):
     page.on("console", lambda message: reported.append(message.text))
     page.goto(f"{filled.address}/performance?model=fraud&range=3d")
     expect(page.locator("figure[data-drawn]")).to_have_count(2)
-    assert page.locator("figure h2").all_inner_texts() == ["Accuracy over time", "Calibration"]
+    expect(page.locator("figure h2")).to_have_text(["Accuracy over time", "Calibration"])
     figure = page.locator("figure").first
     box = figure.locator(".plot").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.95, box["y"] + 40)

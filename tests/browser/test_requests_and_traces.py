@@ -77,26 +77,25 @@ def filled():
         yield started
 
 
-def listed(page):
-    """Status and prediction of each row."""
-    return [
-        (row.locator("td").nth(2).inner_text(), row.locator("td").nth(6).inner_text())
-        for row in page.locator("[data-list] tbody tr").all()
-    ]
+def expect_rows(page, *rows):
+    """Waits until the list has rows with this status and this prediction."""
+    for column, texts in zip((3, 7), zip(*rows, strict=True), strict=True):
+        expect(page.locator(f"[data-list] tbody td:nth-child({column})")).to_have_text(texts)
 
 
 def test_each_request_is_listed_also_without_a_prediction(visit):
     """The newest requests come first, with their status and prediction; a kind shows some of them by one click."""
     page = visit("/requests")
-    assert listed(page) == [("500", "none"), ("422", "none"), ("200", "p-1"), ("200", "none")]
+    expect_rows(page, ("500", "none"), ("422", "none"), ("200", "p-1"), ("200", "none"))
     page.get_by_role("link", name="Refused").click()
-    assert listed(page) == [("422", "none")]
+    expect_rows(page, ("422", "none"))
     page.get_by_role("link", name="With a prediction").click()
-    assert listed(page) == [("200", "p-1")]
+    expect_rows(page, ("200", "p-1"))
     page.get_by_role("link", name="All", exact=True).click()
+    expect(page.locator("[data-list] tbody tr")).to_have_count(4)
     page.get_by_role("combobox", name="Service").select_option("shop")
     page.wait_for_url("**service=shop**")
-    assert listed(page) == [("200", "none")]
+    expect_rows(page, ("200", "none"))
     page.get_by_label("Text").fill("nothing has this")
     page.keyboard.press("Enter")
     expect(page.locator(".empty")).to_contain_text("No request fits in this time")
@@ -105,7 +104,7 @@ def test_each_request_is_listed_also_without_a_prediction(visit):
 def test_a_model_shows_the_requests_of_its_services(visit):
     """With a model in the bar the list has all requests of the services that serve it, the refused ones too."""
     page = visit("/requests?model=fraud")
-    assert [status for status, _ in listed(page)] == ["500", "422", "200"]
+    expect(page.locator("[data-list] tbody td:nth-child(3)")).to_have_text(["500", "422", "200"])
     expect(page.locator("h1 + .note")).to_contain_text("of the services that serve fraud")
 
 
@@ -159,10 +158,9 @@ def test_a_long_trace_is_shown_in_parts(visit, filled):
     assert len(filled.send(f"/traces/{LARGE}").body) < 100 << 10
     expect(page.locator(".trace li")).to_have_count(80)
     page.click("text=Later spans")
-    expect(page.locator("details[open] summary .name, .trace .row .name").first).to_be_visible()
-    assert "part 79" in page.locator(".trace li").first.inner_text()
+    expect(page.locator(".trace li").first).to_contain_text("part 79")
     page.click("text=Earlier spans")
-    assert "GET /cart" in page.locator(".trace li").first.inner_text()
+    expect(page.locator(".trace li").first).to_contain_text("GET /cart")
 
 
 def test_a_trace_is_found_by_its_id(visit):
@@ -187,7 +185,7 @@ def test_they_work_without_scripts(visit):
     page = visit("/requests", java_script_enabled=False)
     page.fill("input[name=status_code]", "5")
     page.get_by_role("button", name="Show").last.click()
-    assert [status for status, _ in listed(page)] == ["500"]
+    expect(page.locator("[data-list] tbody td:nth-child(3)")).to_have_text(["500"])
     page.click("[data-list] tbody a")
     page.click("summary >> text=predict fraud")
     expect(page.locator("details[open] .details").last).to_contain_text("ml.model.name")

@@ -127,7 +127,7 @@ def test_the_scrape_page_has_the_same_names() -> None:
         port = probe.getsockname()[1]
     with InMemoryTelemetry(prometheus_port=port):
         otel_ml.Model("fraud_detector", "1.0.0").record(prediction="x", score=0.5, duration=0.1)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
             page = answer.read().decode()
 
     wanted = ("ml_predictions_total", "ml_prediction_duration_seconds_bucket", "ml_prediction_score_bucket")

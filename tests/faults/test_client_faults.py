@@ -52,7 +52,7 @@ def wait_for(port, program):
 
 def exchange(port, head, body=b""):
     """Sends raw bytes; returns the status of the answer, or 0 if the server closes without one."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         try:
             connection.sendall(head + b"Connection: close\r\n\r\n" + body)
             answer = connection.recv(65536)

@@ -75,7 +75,7 @@ def test_case_09_a_second_sigterm_ends_at_once(run, receiver, tmp_path, figure):
     program.send(TERM)
 
     assert (was_running, program.wait()) == (True, -TERM)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4  # the first signal waits for five seconds
 
 
 @pytest.mark.parametrize("kind", ["dead", "hanging"])
@@ -181,7 +181,7 @@ def spooled(folder):
     return sorted(folder.rglob("*.otlp"))
 
 
-def wait_until(condition, seconds=20.0):
+def wait_until(condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

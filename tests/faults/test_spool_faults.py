@@ -23,7 +23,7 @@ from otel_ml.config import ConfigError
 DOWN = dict.fromkeys(("traces", "logs", "metrics"), Reply(503))
 
 
-def wait_until(condition, seconds=20.0):
+def wait_until(condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -88,7 +88,7 @@ def served(
 
 def wait_until(condition: Callable[[], Any]) -> None:
     """Waits for a condition with a generous limit."""
-    end = time.monotonic() + 40
+    end = time.monotonic() + 90
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.1)

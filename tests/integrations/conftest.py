@@ -190,7 +190,7 @@ class Served:
                 time.sleep(0.05)
         raise AssertionError(f"the server did not start:\n{self.output}")
 
-    def terminate(self, timeout=30.0):
+    def terminate(self, timeout=60):
         """Sends SIGTERM and returns the exit status."""
         self._process.send_signal(signal.SIGTERM)
         status = self._process.wait(timeout)

@@ -75,7 +75,7 @@ HOSTILE_LINES = (
 
 def exchange(port, target, lines):
     """Sends a request of raw bytes; returns the status of the response."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(b"GET " + target + b" HTTP/1.1\r\n" + lines + b"Connection: close\r\n\r\n")
         return int(connection.recv(65536).split(b" ", 2)[1])
 

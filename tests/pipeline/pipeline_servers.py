@@ -40,7 +40,7 @@ REQUESTS: dict[str, type[Message]] = {
     "/v1/metrics": ExportMetricsServiceRequest,
     "/v1/logs": ExportLogsServiceRequest,
 }
-TIMEOUT = 30.0
+TIMEOUT = 90.0
 
 
 def eventually(what: Callable[[], Any], timeout: float = TIMEOUT) -> Any:
@@ -58,7 +58,7 @@ def eventually(what: Callable[[], Any], timeout: float = TIMEOUT) -> Any:
 def get(address: str) -> int:
     """Returns the status of a GET, or 0 without an answer."""
     try:
-        with urllib.request.urlopen(address, timeout=2.0) as response:
+        with urllib.request.urlopen(address, timeout=10.0) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -71,7 +71,7 @@ def post(address: str, body: bytes, content_type: str, headers: dict[str, str] |
     """Returns the status of a POST."""
     request = urllib.request.Request(address, body, {"Content-Type": content_type, **(headers or {})})
     try:
-        with urllib.request.urlopen(request, timeout=10.0) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         with error:

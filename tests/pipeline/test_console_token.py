@@ -48,7 +48,7 @@ def started(otelcol: Path, environment: dict[str, str], folder: Path, token: str
 def send(collector: Collector) -> None:
     body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [SPAN]}]}]}).encode()
     headers = {"content-type": "application/json"}
-    urllib.request.urlopen(urllib.request.Request(f"{collector.address}/v1/traces", body, headers), timeout=10).close()
+    urllib.request.urlopen(urllib.request.Request(f"{collector.address}/v1/traces", body, headers), timeout=60).close()
 
 
 def has_span(console: str) -> bool:
@@ -56,7 +56,7 @@ def has_span(console: str) -> bool:
     wanted = urllib.request.Request(
         f"{console}/api/traces/{SPAN['traceId']}", headers={"authorization": f"Bearer {TOKEN}"}
     )
-    with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(wanted, timeout=10) as answer:
+    with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(wanted, timeout=60) as answer:
         return [span["name"] for span in json.load(answer)["spans"]] == ["checkout"]
     return False
 

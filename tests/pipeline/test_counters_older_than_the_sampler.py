@@ -52,7 +52,7 @@ def stand_alone(endpoint: str) -> None:
     for points, moment in ((SINCE_BOOT, now - 11 * SECOND), (SINCE_BOOT | XID, now)):
         body, _ = encoder.encode(points, (), moment)
         request = urllib.request.Request(endpoint, body, {"Content-Type": "application/x-protobuf"})
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
 
 def in_a_service(endpoint: str) -> None:

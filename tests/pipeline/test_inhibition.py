@@ -180,6 +180,6 @@ def test_only_what_another_alert_explains_is_held_back(alertmanager: Running, ca
     send(alertmanager.address, *alerts)
     wanted = (in_order(sources + others), in_order(targets))
     try:
-        eventually(lambda: (alertmanager.sent(), alertmanager.suppressed()) == wanted, timeout=10.0)
+        eventually(lambda: (alertmanager.sent(), alertmanager.suppressed()) == wanted)
     finally:
         alertmanager.end(alerts)

@@ -80,7 +80,7 @@ def settle(server: str, service: subprocess.Popen[bytes]) -> None:
     def is_settled() -> bool:
         nonlocal evaluated
         assert service.poll() is None
-        with urllib.request.urlopen(f"{server}/api/v1/rules", timeout=30) as answer:
+        with urllib.request.urlopen(f"{server}/api/v1/rules", timeout=60) as answer:
             groups = json.load(answer)["data"]["groups"]
         oldest = min(group["lastEvaluation"] for group in groups)
         if evaluated < oldest:

@@ -31,7 +31,7 @@ def started(tmp_path_factory):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         yield json.loads(process.stdout.readline())
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 @pytest.mark.skipif(not ipv6(), reason="this machine has no ::1")
@@ -54,7 +54,7 @@ def test_a_client_that_asks_often_is_not_cut_off(started):
     """Pings of keep-alive do not end a connection; the default allows one in five minutes (llm-d/llm-d-kv-cache#359)."""
     host, _, port = started["grpc"].rpartition(":")
     answered = []
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         reader = connection.makefile("rb")
         connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS) + frame(SETTINGS, flags=1))
         while answered.count(PING) < 10 and GOAWAY not in answered:

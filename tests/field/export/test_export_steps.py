@@ -90,7 +90,7 @@ def page_steps(*, has_profile: bool) -> tuple[int, int]:
 
             def read() -> None:
                 nonlocal text
-                with urllib.request.urlopen(engine.page.address, timeout=30) as answer:  # type: ignore[attr-defined]
+                with urllib.request.urlopen(engine.page.address, timeout=60) as answer:  # type: ignore[attr-defined]
                     text = answer.read()
 
             steps.run(read)

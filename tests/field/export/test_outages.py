@@ -68,7 +68,7 @@ def predict(count: int) -> None:
             prediction.set_output(prediction=1, score=0.9)
 
 
-def settled(telemetry: configure.Telemetry, expected: dict[str, Ledger], seconds: float = 20.0) -> dict[str, Ledger]:
+def settled(telemetry: configure.Telemetry, expected: dict[str, Ledger], seconds: float = 60.0) -> dict[str, Ledger]:
     """Returns the ledgers when they are as expected, or after some seconds."""
     deadline = time.monotonic() + seconds
     while True:
@@ -95,7 +95,7 @@ def test_the_end_of_a_lifespan_does_not_wait_for_a_receiver_that_is_not_there(st
             client.get("/")
         took.append(time.monotonic() - began)
 
-    assert max(took) < 1.5
+    assert min(took) < 4  # a flush that waited would take its five seconds each time
     assert telemetry.ledger()["logs"] == Ledger(3, in_flight=3)
     assert telemetry.ledger()["traces"] == Ledger(6, in_flight=6)
 
@@ -107,8 +107,8 @@ def test_a_flush_makes_one_attempt(start, receiver):
     predict(2)
     began = time.monotonic()
 
-    assert telemetry.force_flush(10.0) is False
-    assert time.monotonic() - began < 1
+    assert telemetry.force_flush(60.0) is False
+    assert time.monotonic() - began < 30
     assert receiver.requests == dict.fromkeys(SIGNALS, 1)
     assert telemetry.ledger()["traces"] == Ledger(2, in_flight=2)
 
@@ -297,6 +297,6 @@ def test_a_shutdown_gives_up_at_once_where_the_connection_is_refused(start):
     telemetry.force_flush(10.0)
     began = time.monotonic()
 
-    assert telemetry.shutdown(5.0) is False
-    assert time.monotonic() - began < 1.5
+    assert telemetry.shutdown(60.0) is False
+    assert time.monotonic() - began < 30
     assert telemetry.ledger()["traces"] == Ledger(5000, 0, 0, {"shutdown": 5000})

@@ -65,7 +65,7 @@ def test_the_page_is_where_the_standard_variables_say(
         monkeypatch.setenv(name, value)
     with InMemoryTelemetry(metrics_exporter=os.environ.get("OTEL_METRICS_EXPORTER", "otlp")) as telemetry:
         page = page_of(telemetry)
-        text = urllib.request.urlopen(page.address, timeout=5).read().decode()
+        text = urllib.request.urlopen(page.address, timeout=60).read().decode()
 
     assert page.address == f"http://{address}:{page.port}/metrics"
     assert "otelml_" in text

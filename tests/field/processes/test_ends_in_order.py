@@ -62,14 +62,14 @@ def test_the_last_export_says_whether_a_process_ended_in_order(
     finally:
         if isinstance(end, signal.Signals):
             process.send_signal(end)
-        process.communicate(b"\n", timeout=30)
+        process.communicate(b"\n", timeout=60)
 
     assert held()[-1] == last
 
 
 def test_a_guest_says_it_at_the_exit_of_its_sdk() -> None:
     """In guest mode a model is alive before its first call, and the SDK's last export says that the process shuts down cleanly."""
-    output, _ = start(GUEST).communicate(timeout=30)
+    output, _ = start(GUEST).communicate(timeout=60)
 
     exports = [
         {

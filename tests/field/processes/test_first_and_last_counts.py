@@ -58,7 +58,7 @@ def test_counts_leave_soon_after_the_predictions(receiver: Receiver, tmp_path: P
     finally:
         if isinstance(how, signal.Signals):
             process.send_signal(how)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
     assert predictions(receiver) == 50
 

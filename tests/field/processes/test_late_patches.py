@@ -109,7 +109,7 @@ def test_gevent_in_workers_of_a_preloaded_application(
             if found := re.search(r"Listening at: (http://\S+)", line):
                 break
         for _ in range(20):
-            with urllib.request.urlopen(found[1], timeout=30) as response:
+            with urllib.request.urlopen(found[1], timeout=60) as response:
                 assert response.status == 200
         receiver.wait_for(lambda it: arrived(it) == (20, 20, [20]))
     finally:

@@ -123,7 +123,7 @@ def test_a_celery_worker_loses_nothing(
 
 def wait_until(condition: Callable[[], bool]) -> None:
     """Waits until all tasks are taken, and a moment longer, so that they have run."""
-    end = time.monotonic() + 40
+    end = time.monotonic() + 90
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.1)

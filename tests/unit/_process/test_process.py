@@ -146,10 +146,10 @@ def test_a_lock_held_across_the_fork_is_free_in_both_processes():
     thread = threading.Thread(target=change)
     thread.start()
     is_held.wait()
-    seen = child_says(lambda: (changed, lock.acquire(timeout=1.0)))
+    seen = child_says(lambda: (changed, lock.acquire(timeout=30.0)))
     thread.join()
     assert seen == "(['whole'], True)"
-    assert lock.acquire(timeout=1.0)
+    assert lock.acquire(timeout=30.0)
     lock.release()
 
 
@@ -158,7 +158,7 @@ def test_locks_are_free_before_the_first_hook_runs():
     lock = threading.Lock()
     _process.hold_at_fork(lock)
     taken = []
-    _process.in_child("test.fork", lambda: taken.append(lock.acquire(timeout=1.0)))
+    _process.in_child("test.fork", lambda: taken.append(lock.acquire(timeout=30.0)))
     assert child_says(lambda: taken) == "[True]"
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from otel_ml._telemetry.records import EventData, SpanData
 
 
-def within(seconds: float = 10.0) -> float:
+def within(seconds: float = 60.0) -> float:
     """A monotonic deadline that only a hang can miss."""
     return time.monotonic() + seconds
 
 
-def eventually(is_true: Callable[[], bool], seconds: float = 10.0) -> bool:
+def eventually(is_true: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Waits until something is true; False when only a hang can be the reason."""
     deadline = within(seconds)
     while not is_true():

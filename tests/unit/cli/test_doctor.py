@@ -220,7 +220,7 @@ def page_port() -> Iterator[int]:
     ) as service:
         assert service.stdout is not None
         yield int(service.stdout.readline())
-        service.communicate("\n", timeout=30)
+        service.communicate("\n", timeout=60)
 
 
 def test_beside_a_running_service_its_page_is_read(receiver: Receiver, page_port: int) -> None:

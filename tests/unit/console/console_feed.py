@@ -170,7 +170,7 @@ class Client:
         named = {name.replace("_", "-"): value for name, value in (self.headers | headers).items()}
         request = urllib.request.Request(self.address + path, body, named)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return Answer(answer.status, _lower(answer.headers), answer.read())
         except urllib.error.HTTPError as error:
             with error:

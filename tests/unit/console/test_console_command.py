@@ -34,7 +34,7 @@ def start(*arguments):
 
 def finish(process, number=signal.SIGTERM):
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 

@@ -20,7 +20,7 @@ WHOLE = b"GET /api/status HTTP/1.1\r\nhost: localhost\r\n\r\n"
 def connect(console, sent):
     """A connection to the console that has sent something."""
     host, _, port = console.address.rpartition("/")[2].partition(":")
-    connection = socket.create_connection((host, int(port)), timeout=20)
+    connection = socket.create_connection((host, int(port)), timeout=60)
     connection.sendall(sent)
     return connection
 

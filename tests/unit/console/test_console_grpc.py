@@ -159,7 +159,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path, protocol):
         with grpc.insecure_channel(ready["grpc"]) as channel:
             export = channel.unary_unary(f"/{_SERVICES['logs']}/Export")
             for message in messages:
-                export(message.SerializeToString(), timeout=30)
+                export(message.SerializeToString(), timeout=60)
     process.kill()
     process.communicate()
     again, ready = start("--database", database)

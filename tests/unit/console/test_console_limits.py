@@ -91,7 +91,7 @@ def test_abandoned_work_counts_until_it_ends():
                 outcomes.append("busy")
         daemons = [thread.daemon for thread in threading.enumerate() if thread.name == "worker"]
         ended.set()
-        return outcomes, daemons, await Threads("worker", running=1, waiting=0, seconds=10).run(lambda: 7)
+        return outcomes, daemons, await Threads("worker", running=1, waiting=0, seconds=60).run(lambda: 7)
 
     assert asyncio.run(attempt()) == (["busy", "busy"], [True], 7)
 
@@ -139,7 +139,7 @@ def test_the_end_does_not_wait_for_a_decoder():
     sender.start()
     assert process.stdout.readline() == "decoding\n"
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=15)
-    sender.join(15)
+    _, errors = process.communicate(timeout=60)
+    sender.join(60)
     assert (process.returncode, "Traceback" in errors) == (0, False)
     assert [(answer.status, answer.headers["retry-after"]) for answer in answers] == [(503, "1")]

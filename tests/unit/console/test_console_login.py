@@ -41,7 +41,7 @@ def guarded() -> Iterator[Console]:
 
 def ask(console: Client, path: str, method: str = "GET", body: str | None = None, **headers: str):
     """Sends one request and follows no redirect; returns status, headers and text."""
-    connection = http.client.HTTPConnection(console.address.removeprefix("http://"), timeout=30)
+    connection = http.client.HTTPConnection(console.address.removeprefix("http://"), timeout=60)
     try:
         connection.request(method, path, body, {name.replace("_", "-"): text for name, text in headers.items()})
         answer = connection.getresponse()
@@ -333,9 +333,9 @@ def test_grpc_takes_the_token():
         for metadata in ([], [("authorization", f"Bearer {TOKEN}x")], [("authorization", TOKEN)], [("cookie", TOKEN)]):
             for sent in (body, bytes(2000)):
                 with pytest.raises(grpc.RpcError) as refused:
-                    export(sent, timeout=30, metadata=metadata)
+                    export(sent, timeout=60, metadata=metadata)
                 assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
-        assert export(body, timeout=30, metadata=[("authorization", f"Bearer {TOKEN}")]) == b""
+        assert export(body, timeout=60, metadata=[("authorization", f"Bearer {TOKEN}")]) == b""
     receiver.stop()
     ingest.close()
     assert ingest.status()["stored"] == 1

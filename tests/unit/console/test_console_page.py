@@ -148,7 +148,7 @@ def test_names_of_this_machine_are_served(console, host):
 
 def test_redirects_name_no_host(console):
     """A redirect leads to a path, whatever host and scheme the console was asked by."""
-    connection = http.client.HTTPConnection(console.address.removeprefix("http://"), timeout=30)
+    connection = http.client.HTTPConnection(console.address.removeprefix("http://"), timeout=60)
     connection.request("GET", "/model/?range=6h", headers={"Host": "localhost:99", "X-Forwarded-Proto": "https"})
     answer = connection.getresponse()
     connection.close()

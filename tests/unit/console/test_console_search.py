@@ -39,7 +39,7 @@ def filled():
 
 def found(console, text):
     """Where the search leads to; the status if it leads nowhere."""
-    connection = http.client.HTTPConnection(urlsplit(console.address).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(console.address).netloc, timeout=60)
     try:
         connection.request("GET", f"/search?q={quote(text)}")
         answer = connection.getresponse()

@@ -54,7 +54,7 @@ def test_the_scrape_page_has_no_start_either(make_engine, receiver) -> None:
     engine = make_engine(prometheus_port=0)
     observed(engine, [(KILLS, 3.0), (PROCESS, 0.5)])
     request = urllib.request.Request(engine.page.address, headers={"Accept": WITH_START})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         page = response.read().decode()
 
     assert "process_cpu_time_seconds_created" in page

@@ -263,7 +263,7 @@ def test_the_scrape_page_has_the_same_names_once(make_engine, receiver):
     cells.failure("ValueError").record(0.2)
     address = engine.page.address
 
-    text = urllib.request.urlopen(address, timeout=5).read().decode()
+    text = urllib.request.urlopen(address, timeout=60).read().decode()
     exemplars = collected(engine, receiver)["ml.prediction.duration"][1]["exemplars"]
 
     families = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
@@ -285,7 +285,7 @@ def test_exemplars_are_on_a_page_that_nothing_else_exports(make_engine):
     predict(engine.cells(IDENTITY).mine())
     openmetrics = {"Accept": "application/openmetrics-text; version=1.0.0"}
 
-    text = urllib.request.urlopen(urllib.request.Request(engine.page.address, headers=openmetrics), timeout=5).read()
+    text = urllib.request.urlopen(urllib.request.Request(engine.page.address, headers=openmetrics), timeout=60).read()
 
     exemplar = re.compile(
         rb'_bucket{.*} 1\.0 # {span_id="[0-9a-f]{16}",trace_id="[0-9a-f]{32}"} 0\.004 1\.23e-07$', re.MULTILINE

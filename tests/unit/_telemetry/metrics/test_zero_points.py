@@ -228,7 +228,7 @@ def test_the_scrape_page_shows_no_point_twice(make_engine, receiver) -> None:
 
     engine = make_engine(prometheus_port=0)
     engine.cells(IDENTITY).mine().classes["1"] = 7
-    with urllib.request.urlopen(engine.page.address, timeout=10) as response:
+    with urllib.request.urlopen(engine.page.address, timeout=60) as response:
         lines = [line for line in response.read().decode().splitlines() if line.startswith("ml_predictions_total")]
 
     assert [line.rpartition(" ")[2] for line in lines] == ["7.0"]

@@ -22,7 +22,7 @@ HUNG = Gap("nvml", "failed", "a driver call does not return")
 FOREVER = 10**9
 
 
-def wait_for(condition, seconds=20.0):
+def wait_for(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "did not happen in time"
