@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
     from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
+_EVENT_NAME = "event.name"
+"""Attribute with the name of an event, of senders and Collectors that do not know the field of that name."""
 _ERROR = 17
 """Lowest severity number of ERROR in the log data model."""
 _LEVELS = {
@@ -61,7 +63,7 @@ def _log(decoded: DecodedRequest, record: LogRecord, attributes: dict[str, Any],
         time_ns=time_ns,
         severity_number=record.severity_number or _NUMBERS.get(record.severity_text.strip().lower(), 0),
         severity_text=trimmer.optional_line(record.severity_text),
-        event_name=trimmer.optional_line(record.event_name),
+        event_name=trimmer.optional_line(record.event_name) or scalar_text(attributes.get(_EVENT_NAME)),
         body=body,
         attributes=attribute_text,
         prediction_id=scalar_text(attributes.get(semconv.PREDICTION_ID)),

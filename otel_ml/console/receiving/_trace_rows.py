@@ -52,7 +52,8 @@ def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Orig
     parent = valid_id(span.parent_span_id, SPAN_ID)
     start_ns = nanoseconds(span.start_time_unix_nano or span.end_time_unix_nano or origin.received_ns)
     return SpanRow(
-        key=digest(*ids),
+        # by the rule of Zipkin a server takes over the id of its caller's span
+        key=digest(*ids, "served") if span.kind in _ENTRY_KINDS else digest(*ids),
         trace_id=ids[0],
         span_id=ids[1],
         parent_span_id=parent,

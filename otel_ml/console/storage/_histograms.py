@@ -119,7 +119,13 @@ def _histogram(times: float, total: float | None, detail: str | None) -> Histogr
 
 
 def percentiles(details: Iterable[Any], without: Any = None) -> dict[str, float | None]:
-    """Percentiles of some points together, less what was counted before; within a bucket by straight line."""
+    """Percentiles of some points together, less what was counted before; within a bucket by straight line.
+
+    A summary states its quantiles; those of its newest point are taken as they are.
+    """
+    details = list(details)
+    if details and isinstance(details[-1], dict) and "quantiles" in details[-1]:
+        return _stated(details[-1]["quantiles"])
     counts: dict[float, int] = {}
     for detail in details:
         for bound, count in _counts(detail).items():
@@ -133,6 +139,12 @@ def percentiles(details: Iterable[Any], without: Any = None) -> dict[str, float 
     if len(found) < 2 or total <= 0 or min(count for _, count in found) < 0:
         return {}
     return {name: _quantile(found, share * total) for name, share in _PERCENTILES.items()}
+
+
+def _stated(quantiles: Iterable[Any]) -> dict[str, float | None]:
+    # one without observations is not a number
+    known = {share: value for share, value in quantiles if isinstance(value, (int, float))}
+    return {name: known[share] for name, share in _PERCENTILES.items() if share in known}
 
 
 def _counts(detail: Any) -> dict[float, int]:

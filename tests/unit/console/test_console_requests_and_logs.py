@@ -62,7 +62,7 @@ def test_a_request_says_what_came_of_it(filled):
     assert row | {"time": None} == {
         "trace_id": ONE, "span_id": "a1" * 8, "time": None, "duration": 0.2, "service_name": "fraud-api",
         "name": "POST /predict", "status": "unset", "status_message": None, "method": "POST", "route": "/predict",
-        "status_code": 200, "spans": 2, "errors": 0, "predictions": 1, "prediction_id": "p-1",
+        "status_code": 200, "rpc_status": None, "spans": 2, "errors": 0, "predictions": 1, "prediction_id": "p-1",
     }  # fmt: skip
 
 

@@ -18,6 +18,23 @@ IS_REFUSED: Final = "(" + " or ".join(f"contains(attributes, '\"{name}\":4')" fo
 """Whether the status code begins with 4, as SQL that parses nothing."""
 
 
+_RPC_CODES: Final = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)  # fmt: skip
+
+
+def rpc_status_of(attributes: Any) -> str | None:
+    """Returns the status of a call by gRPC in words; None for other spans."""
+    known = attributes if isinstance(attributes, dict) else {}
+    status = known.get("rpc.response.status_code", known.get("rpc.grpc.status_code"))
+    if isinstance(status, str) and not status.isdecimal():
+        return status
+    number = int(status) if isinstance(status, (int, str)) and str(status).isdecimal() else -1
+    return _RPC_CODES[number] if 0 <= number < len(_RPC_CODES) else None
+
+
 def http_of(attributes: Any) -> dict[str, Any]:
     """Returns method, route (or path) and status code of a span; None for what it does not have."""
     known = attributes if isinstance(attributes, dict) else {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.console.storage._queries import fetch, moment, parse
 from otel_ml.console.storage.lists._conditions import Conditions, Place, contains, slice_end
-from otel_ml.console.storage.lists._http_names import STATUS_CODE, http_of
+from otel_ml.console.storage.lists._http_names import STATUS_CODE, http_of, rpc_status_of
 from otel_ml.console.storage.lists._inner_traces import COLUMNS, FACTS, InnerFilter, inner_traces
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def _read(cursor: duckdb.DuckDBPyConnection, conditions: Conditions, wanted: Req
 
 def _answer(row: dict[str, Any]) -> dict[str, Any]:
     start_ns, end_ns, status = row["start_ns"], row["end_ns"], row["status"]
+    attributes = parse(row["attributes"])
     return {
         "trace_id": row["trace_id"],
         "span_id": row["span_id"],
@@ -143,7 +144,8 @@ def _answer(row: dict[str, Any]) -> dict[str, Any]:
         "name": row["name"],
         "status": _STATUSES[status] if 0 <= status < len(_STATUSES) else "unset",
         "status_message": row["status_message"],
-        **http_of(parse(row["attributes"])),
+        **http_of(attributes),
+        "rpc_status": rpc_status_of(attributes),
         "spans": row["spans"],
         "errors": row["errors"],
         "predictions": row["predictions"],

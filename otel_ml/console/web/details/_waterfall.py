@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from otel_ml import semconv
 from otel_ml.console.receiving._values import dump
+from otel_ml.console.web.details._shared_ids import with_own_ids
 
 DEPTH_MAX: Final = 12
 """Deeper spans are drawn at this depth."""
@@ -60,6 +61,7 @@ class Waterfall(NamedTuple):
 
 def waterfall(spans: list[dict[str, Any]]) -> list[Bar]:
     """The spans depth first, children by start time; a span without a stored parent is a root."""
+    spans = with_own_ids(spans)
     known = {span["span_id"] for span in spans}
     children: dict[str | None, list[dict[str, Any]]] = {}
     for span in spans:

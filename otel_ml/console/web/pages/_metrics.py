@@ -34,6 +34,8 @@ _TITLES: Final = {
     "value": ("Value", "mean of each step"),
     "rate": ("Rate", "a second"),
     "p95": ("95th percentile", "of each step"),
+    "p99": ("99th percentile", "of each step"),
+    "p50": ("Median", "of each step"),
     "mean": ("Mean", "of each step"),
 }
 _PERCENTILES: Final = ("p50", "p95", "p99")
@@ -106,7 +108,9 @@ def _read(cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter, window: TimeRa
 def _figures(metric: dict[str, Any]) -> list[str]:
     """The figures that are drawn, the main one first."""
     known = {name for series in metric["series"] for name in series["figures"]}
-    order = ("value",) if "value" in known else ("p95", "rate") if "p95" in known else ("mean", "rate")
+    # a summary has the percentiles that its sender chose
+    main = next((name for name in ("p95", "p99", "p50") if name in known), "mean")
+    order = ("value",) if "value" in known else (main, "rate")
     return [name for name in order if name in known]
 
 
@@ -116,7 +120,7 @@ def _charts(metric: dict[str, Any], figures: list[str], names: list[str], times:
     for figure in figures:
         title, note = _TITLES[figure]
         lines = [_line(name, series, figure) for name, series in zip(names, metric["series"], strict=True)]
-        if figure == "p95" and len(lines) == 1:
+        if figure in _PERCENTILES and len(lines) == 1:
             title, lines = "Percentiles", [_line(each, metric["series"][0], each) for each in _PERCENTILES]
         shown = table(times, lines)
         unit_ = unit(metric, figure)
