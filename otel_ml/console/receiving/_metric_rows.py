@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _NO_RECORDED_VALUE = 1
 """Data point flag: the series has ended. Such a point is stored without a figure, never as 0."""
+_CUMULATIVE = 2
+"""Temporality of a point that counts since its start; a summary does, and has no field that says so."""
 _DETAIL_LIMIT = 4096
 """Buckets or quantiles kept of one point."""
 _EXEMPLAR_LIMIT = 64
@@ -55,7 +57,7 @@ def _add(decoded: DecodedRequest, metric: Metric, origin: Origin) -> None:
             name=name,
             kind=kind,
             unit=unit,
-            temporality=getattr(data, "aggregation_temporality", 0),
+            temporality=_CUMULATIVE if kind == "summary" else getattr(data, "aggregation_temporality", 0),
             monotonic=getattr(data, "is_monotonic", False),
             start_ns=start_ns,
             time_ns=time_ns,

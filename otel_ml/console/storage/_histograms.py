@@ -121,13 +121,12 @@ def _histogram(times: float, total: float | None, detail: str | None) -> Histogr
 def percentiles(details: Iterable[Any], without: Any = None) -> dict[str, float | None]:
     """Percentiles of some points together, less what was counted before; within a bucket by straight line.
 
-    A summary states its quantiles; those of its newest point are taken as they are.
+    A summary states its quantiles, which are taken as they are.
     """
-    details = list(details)
-    if details and isinstance(details[-1], dict) and "quantiles" in details[-1]:
-        return _stated(details[-1]["quantiles"])
     counts: dict[float, int] = {}
     for detail in details:
+        if isinstance(detail, dict) and "quantiles" in detail:
+            return _stated(detail["quantiles"])
         for bound, count in _counts(detail).items():
             counts[bound] = counts.get(bound, 0) + count
     earlier = {bound: count for bound, count in _counts(without).items() if count}

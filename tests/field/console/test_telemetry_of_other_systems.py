@@ -81,7 +81,10 @@ def test_the_name_of_an_event_may_be_an_attribute(console):
 
 @pytest.mark.parametrize("shares", [(0.5, 0.95, 0.99), (0.5, 0.9, 0.99)])
 def test_a_summary_has_the_quantiles_that_it_states(console, shares):
-    """They are drawn as they are, and one without observations is none (CtrlSpice/otel-desktop-viewer#395)."""
+    """They are drawn as they are, and one without observations is none (CtrlSpice/otel-desktop-viewer#395).
+
+    Its count goes on from point to point, as that of a counter does.
+    """
     name = f"gc.{len(shares)}.{shares[1]}"
     points = [
         SummaryDataPoint(
@@ -99,4 +102,5 @@ def test_a_summary_has_the_quantiles_that_it_states(console, shares):
     assert [value for value in figures["p50"] if value is not None][-1] == 4.0
     assert [value for value in figures["p99"] if value is not None][-1] == pytest.approx(0.99 * 8)
     assert ("p95" in figures) == (0.95 in shares)
+    assert {round(value, 6) for value in figures["rate"] if value is not None} == {1.0}
     assert "Percentiles" in console.send(f"/metrics?name={name}").body.decode()
