@@ -93,7 +93,7 @@ def test_by_clicks_from_the_red_line_to_the_label(visit):
     page.get_by_role("link", name="wrong").first.click()
     expect(page.locator(".strip")).to_contain_text("1 ✗")
     page.get_by_role("link", name="rare or unseen").click()
-    expect(page.locator("h1")).to_contain_text("RELP 1.0.0")
+    expect(page.locator("h1")).to_contain_text("RELP version 1.0.0")
 
 
 def test_by_clicks_from_the_accuracy_to_the_wrong_cell(visit):
