@@ -10,7 +10,9 @@ import pytest
 from console_feed import NOW, TRACE, batch, failure, label, logs, prediction, span, traces
 
 from otel_ml import semconv
-from otel_ml.console.storage.lists import _neighbours
+from otel_ml.console.storage.lists import _neighbours, _prediction_list
+from otel_ml.console.storage.lists._conditions import Place
+from otel_ml.console.storage.lists._prediction_filter import PredictionFilter
 
 FIRST, SECOND = "aa" * 16, "bb" * 16
 MS = 10**6
@@ -94,10 +96,12 @@ def test_without_a_filter_the_steps_go_through_the_version(several):
 
 def test_a_list_that_ends_now_goes_on_beyond_its_start(several):
     """Somebody who reads for longer than the range still has neighbours; a fixed range bounds them."""
-    moment = "2020-01-01T00:00:00Z"
-    for window, count in (("range=5m", 1), (f"from={moment}&to={moment[:-2]}1Z", 0)):
-        steps = links(page(several, f"/predictions/p-9?list={quote(f'{window}&truth=wrong')}"), "prev")
-        assert len(steps) == count
+    hour = 3600
+    several.feed(logs(prediction("p-old", at=NOW - hour * 10**9)), logs(label("p-old", correct=False)))
+    fixed = f"from={NOW // 10**9 - 60}&to={NOW // 10**9 + hour}"
+    for window, older in (("range=5m", ["p-old"]), (fixed, [])):
+        steps = links(page(several, f"/predictions/p-0?list={quote(f'{window}&truth=wrong')}"), "prev")
+        assert [re.match(r"/predictions/([^?]+)", step)[1] for step in steps] == older
 
 
 def test_a_click_on_a_span_stays_in_the_list(several):
@@ -118,6 +122,27 @@ def test_the_rows_of_batches_are_steps_of_their_own(console):
     assert walked(console, rows[0], "prev") == order[::-1]
     first = next(row for row in rows if "b-0.2" in row)
     assert walked(console, first, "next") == order
+
+
+def test_a_row_that_does_not_fit_leads_out_of_its_batch(console):
+    """The neighbours of a row that the list does not have are those of its batch in the list."""
+    for place, name in enumerate(("b-0", "b-1", "b-2")):
+        console.feed(logs(batch(name, size=4, at=NOW + place * MS)))
+    text = page(console, f"/predictions/b-1.0?list={quote('range=3d&feature=age>21')}")
+    found = [each.partition("?")[0] for kind in ("prev", "next") for each in links(text, kind)]
+    assert found == ["/predictions/b-0.3", "/predictions/b-2.2"]
+
+
+def test_rare_ones_are_looked_for_towards_the_newest_too(several):
+    """Slice by slice, each prediction once, also if they are a nanosecond apart."""
+    for number in range(10):
+        several.feed(
+            logs(prediction(f"q-{number}", at=NOW - MS**2 + number)), logs(label(f"q-{number}", correct=False))
+        )
+    wanted = PredictionFilter(truth="wrong", before=Place(NOW - MS**2 - 1, "f" * 32), id="q-")
+    with several.store.cursor() as cursor:
+        found, following = _prediction_list.page(cursor, wanted, (3, 2, 100))
+    assert ([row["prediction_id"] for row in found], following) == ([f"q-{number}" for number in range(10)], None)
 
 
 def test_a_row_outside_of_a_list_of_rows_leads_to_those_beside_it(console):
