@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ class Callbacks:
     def reset_after_fork(self) -> None:
         """Forgets the thread and the hanging callbacks, which are the parent's."""
         self._lock = threading.Lock()
-        self._jobs: queue.SimpleQueue[_CallbackRun | None] | None = None
+        self._jobs: _Jobs | None = None
         self._hanging: set[Callback] = set()
 
     def close(self) -> None:
@@ -73,8 +73,7 @@ class Callbacks:
     def _submit(self, job: _CallbackRun) -> None:
         jobs = self._jobs
         if jobs is None:
-            # Not imported by name: gevent may replace it after us, and then the thread below is a greenlet of this one.
-            jobs = queue.SimpleQueue()
+            jobs = _Jobs()
             if _process.spawn("otel-ml-callbacks", _work, jobs) is None:
                 job.run()
                 return
@@ -106,7 +105,30 @@ class _CallbackRun:
         return False
 
 
-def _work(jobs: queue.SimpleQueue[_CallbackRun | None]) -> None:
+class _Jobs:
+    """What the thread has to do; None ends it.
+
+    No `queue`: gevent replaces `threading` before it, or without it. The thread would be a greenlet of the one that
+    collects, and block it for ever.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition(threading.Lock())
+        self._waiting: deque[_CallbackRun | None] = deque()
+
+    def put(self, job: _CallbackRun | None) -> None:
+        with self._changed:
+            self._waiting.append(job)
+            self._changed.notify()
+
+    def get(self) -> _CallbackRun | None:
+        with self._changed:
+            while not self._waiting:
+                self._changed.wait()
+            return self._waiting.popleft()
+
+
+def _work(jobs: _Jobs) -> None:
     suppress_here()
     while (job := jobs.get()) is not None and not job.run():
         pass

@@ -45,6 +45,14 @@ gevent.joinall([gevent.spawn(predict, {"a": 1}) for _ in range(19)])
 assert telemetry.force_flush(30)
 assert telemetry.shutdown(30)
 """
+HALF_PATCHED = """
+from opentelemetry.metrics import CallbackOptions, Observation
+from otel_ml._telemetry.metrics._callbacks import Callbacks
+from gevent import monkey
+monkey.patch_all(queue=False)
+(observe,) = Callbacks().guarded("gauge", [lambda options: [Observation(1)]])
+print([observe(CallbackOptions())[0].value for _ in range(2)])
+"""
 
 
 @pytest.fixture(scope="session")
@@ -119,6 +127,14 @@ def test_gevent_in_workers_of_a_preloaded_application(
     assert server.returncode == 0
     assert "Traceback" not in said
     assert times(receiver) == sorted(set(times(receiver)))
+
+
+def test_gevent_that_has_not_come_to_queues(python_with_gevent: str) -> None:
+    """gunicorn's worker: callbacks whose thread starts while gevent patches, before it comes to `queue`, return."""
+    program = [python_with_gevent, "-W", "ignore", "-c", HALF_PATCHED]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.stdout, done.stderr) == ("[1, 1]\n", "")
 
 
 def test_gevent_while_our_threads_run(receiver: Receiver, tmp_path: Path, python_with_gevent: str) -> None:
