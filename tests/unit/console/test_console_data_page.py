@@ -209,6 +209,19 @@ def test_the_list_states_once_what_all_features_have_in_common(console):
     assert [("tags" in row, row.count("(0.3 %)")) for row in rows] == [(False, 0), (False, 1)]
 
 
+def test_two_versions_stand_in_the_rows(console):
+    """The version of a row is named there as soon as another one counts the feature too, even if all rows are of one."""
+    shares = dict.fromkeys(RANGES, 1 / 3)
+    some = list(reference("age", shares))
+    for metric in reference("age", shares):
+        for pair in metric.gauge.data_points[0].attributes:
+            pair.value.string_value = CANARY.get(pair.key, pair.value.string_value)
+        some.append(metric)
+    console.feed(metrics(*some), logs(prediction(features={"age": 7}, at=NOW)))
+    page = console.send("/data?model=fraud&range=1h").body.decode()
+    assert ("and 1 more" in page, "of version" in page) == (True, False)
+
+
 def test_a_small_psi_looks_small(console):
     """The line of a feature within the limit stays low, however it moves; that of one beyond it fills its height."""
     shares = dict.fromkeys(RANGES, 1 / 3)
