@@ -13,7 +13,7 @@ from pathlib import Path
 import build
 import stack
 
-TIMEOUT = 60.0
+TIMEOUT = 180.0
 PARTITIONS = 4
 CLUSTER = "MkU3OEVBNTcwNTJENDM2Qg"
 SETTINGS = """\
