@@ -106,7 +106,7 @@ def test_records_that_no_page_shows_are_named(console):
     assert "2 records arrived from before this time" in shown
     assert shown.count("is the clock of its sender right?") == 1
     assert "from before this time" not in console.send("/?range=3d").body.decode()
-    (link,) = re.findall(r'<a href="([^"]*)"><strong>vm', shown)
+    (link,) = re.findall(r'<a href="([^"]*)"><span class="what"><strong>vm', shown)
     page = console.send(html.unescape(link)).body.decode()
     assert page.count('data-label="Service">vm<') == 1, link
 
