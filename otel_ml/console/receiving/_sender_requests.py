@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import Response
+
+from otel_ml.console.receiving import _endpoints
+from otel_ml.console.receiving._otlp_http import RefusalError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,12 +22,15 @@ _LOOPBACK: Final = re.compile(r"(?:.+\.)?localhost|127(?:\.\d+){3}|::1")
 _ASK_AGAIN: Final = "7200"
 """Seconds for which a browser remembers what it may send; it keeps no answer for longer."""
 
+_REFUSED: Final = "without a token (--token-file) this console takes telemetry of pages on localhost only"
+
 
 class SenderRequests:
     """Finds the receiver at addresses with too many slashes, and lets scripts in browsers send their telemetry.
 
     A browser asks first whether a page may send to another address than its own. One from loopback may: it is the work
-    of the one who runs this console. With a token any page may, since it needs that as well.
+    of the one who runs this console. With a token any page may, since it needs that as well. Others are refused here:
+    a web site can point its own host name at 127.0.0.1, and then its browser does not ask.
     """
 
     def __init__(self, app: ASGIApp, *, has_token: bool) -> None:
@@ -37,8 +44,10 @@ class SenderRequests:
             return
         headers = Headers(scope=scope)
         origin = headers.get("origin", "")
-        if not self._may_send(origin):
+        if not origin:
             await self._app({**scope, "path": path}, receive, send)
+        elif not self._may_send(origin):
+            await _endpoints.refused(Request(scope), RefusalError(403, _REFUSED))(scope, receive, send)
         elif scope["method"] == "OPTIONS":
             await Response(status_code=204, headers=_permission(origin, headers))(scope, receive, send)
         else:
@@ -52,7 +61,7 @@ class SenderRequests:
 
     def _may_send(self, origin: str) -> bool:
         if self._has_token:
-            return bool(origin)
+            return True
         try:
             return _LOOPBACK.fullmatch(urlsplit(origin).hostname or "") is not None
         except ValueError:
