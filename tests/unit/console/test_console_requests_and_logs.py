@@ -251,10 +251,44 @@ def test_a_span_hours_after_its_entry_is_of_that_request(filled, settled):
 @pytest.mark.parametrize("limit", [1, 2, 100])
 def test_all_traces_without_an_entry_are_on_some_page(console, settled, monkeypatch, limit):
     """A page looks through some spans for them, and the following pages through all others."""
-    monkeypatch.setattr("otel_ml.console.storage.lists._inner_traces._SLICE", 10)
+    monkeypatch.setattr("otel_ml.console.storage.lists._inner_traces._SLICES", (10, 10))
     for number in range(6):
         trace = f"{number + 1:032x}"
         own = [inner(trace, f"{number + 1:x}{part:x}", "f0", start=NOW + 20 * number + part) for part in range(8)]
         entry = server(trace=trace, own=f"{number + 1:x}f" * 8, start=NOW + 20 * number + 9)
         console.feed(traces(*own, *([entry] if number % 3 == 2 else [])))
     assert spans(console, f"limit={limit}") == "654321"
+
+
+@pytest.mark.parametrize("query", ["", "limit=1", "text=nothing+but+inner", "failed=true"])
+def test_a_trace_without_an_entry_behind_many_spans_is_found(console, settled, monkeypatch, query):
+    """Also if all spans that a page looks through first belong to requests with an entry."""
+    monkeypatch.setattr("otel_ml.console.storage.lists._inner_traces._SLICES", (10, 10))
+    for number in range(6):
+        trace = f"{number + 1:032x}"
+        own = [inner(trace, f"{number + 1:x}{part:x}", "f0", start=NOW + 20 * number + part) for part in range(8)]
+        entry = server(trace=trace, own=f"{number + 1:x}f" * 8, start=NOW + 20 * number + 9)
+        console.feed(traces(*own, entry))
+    console.feed(traces(inner("9" * 32, "99", "f0", name="nothing but inner", start=NOW - 1, error=True)))
+    assert spans(console, query).endswith("9")
+    assert console.get(f"/api/requests?{query}")["next"] is None or "limit" in query
+
+
+def test_a_trace_without_an_entry_behind_many_like_it_is_found(console, settled, monkeypatch):
+    """Also if none of those that a page looks through fits what is looked for."""
+    monkeypatch.setattr("otel_ml.console.storage.lists._inner_traces._SLICES", (10, 10))
+    console.feed(
+        traces(*(inner(f"{number + 1:032x}", f"{number:02x}", "f0", start=NOW + number) for number in range(16, 46)))
+    )
+    console.feed(traces(inner("9" * 32, "99", "f0", name="poll queue", start=NOW - 1)))
+    assert spans(console, "text=poll") == "9"
+
+
+def test_traces_that_are_not_yet_listed_cut_no_page(console, monkeypatch):
+    """A list ends with its last request, although the entry of an older trace may still be on its way."""
+    monkeypatch.setattr("otel_ml.console.storage.lists._inner_traces._SLICES", (10, 10))
+    own = [inner(ONE, f"{part:02x}", "f0", start=NOW + part) for part in range(16, 28)]
+    late = [inner("9" * 32, f"{part:02x}", "f0", start=NOW - part) for part in range(16, 28)]
+    console.feed(traces(*own, *late, server(trace=ONE, own="f0" * 8, start=NOW - 100)))
+    answer = console.get("/api/requests")
+    assert (len(answer["requests"]), answer["next"]) == (1, None)

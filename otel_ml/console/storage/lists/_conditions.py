@@ -49,6 +49,13 @@ class Conditions:
             self._parts.append(condition)
             self.values += values
 
+    def also(self, condition: str, *values: Any) -> Conditions:
+        """These conditions and one more."""
+        found = Conditions()
+        found._parts, found.values, found.is_upwards = [*self._parts], [*self.values], self.is_upwards
+        found.add(condition, *values)
+        return found
+
     def add_window(self, since_ns: int | None, until_ns: int | None) -> None:
         """Adds the window of time."""
         self.add("place_ns >= ?", since_ns)
