@@ -162,10 +162,12 @@ def test_a_token_that_was_copied_with_a_line_end_is_the_token(guarded):
     assert 'name="next" value="/"' in ask(guarded, "/logout", "POST")[2]
 
 
-def test_a_cookie_writes_no_telemetry(guarded):
-    """Another site can make a browser send its cookie, so senders need the token itself."""
-    cookie = cookie_of(log_in(guarded)[1])
-    assert ask(guarded, "/v1/traces", "POST", "{}", Cookie=cookie, content_type="application/json")[0] == 401
+@pytest.mark.parametrize("path", ["/v1/traces", "//v1/traces", "/v1//traces/", "/v1%2Ftraces"])
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "https://example.com"])
+def test_a_cookie_writes_no_telemetry(guarded, path, origin):
+    """Another site can make a browser send its cookie, so senders need the token itself, however the address is written."""
+    sent = {"Cookie": cookie_of(log_in(guarded)[1]), "content_type": "application/json", "origin": origin}
+    assert ask(guarded, path, "POST", "{}", **sent)[0] == 401
 
 
 def test_a_form_of_another_site_neither_logs_in_nor_out(guarded):
