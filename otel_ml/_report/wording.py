@@ -65,7 +65,7 @@ def bin_text(label: str) -> str:
 
 
 def rounded(figure: float) -> str:
-    """Returns a figure with three decimals, so that a column lines up; others have four digits."""
+    """Returns a figure with three decimals, so that a column lines up; a very small or large one with four digits."""
     size = abs(figure)
     if not size or _TINY <= size < _TEN:
         return f"{figure:.3f}"

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from otel_ml._values import few_names
 from otel_ml.cli._arguments import add_json
 from otel_ml.cli._console.client import ConsoleClient, add_token
 from otel_ml.cli._data_arguments import (
@@ -33,8 +34,6 @@ from otel_ml.quality import (
     scan_files,
 )
 
-_NAMED: Final = 6
-"""Models that a message names."""
 _EPILOG: Final = """\
 examples:
   otel-ml report --profile profile.json --data june.parquet --output june.html
@@ -118,9 +117,9 @@ def _fetch(arguments: argparse.Namespace) -> bytes:
     begin, end = f"{since:.6f}", f"{until:.6f}"
     known = _models(console, begin, end)
     if arguments.model not in known:
-        there = ", ".join(map(repr, known[:_NAMED])) + (", ..." if len(known) > _NAMED else "") if known else "none"
+        models = few_names([*map(repr, known)]) or "none"
         raise CommandError(
-            f"no record of the model {arguments.model!r} in this time (--since, --until); models: {there}"
+            f"no record of the model {arguments.model!r} in this time (--since, --until); models: {models}"
         )
     window = [("model", arguments.model), ("from", begin), ("to", end), ("save", "1")]
     headers, content = console.get("/report", window)

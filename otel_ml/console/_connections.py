@@ -46,11 +46,11 @@ class Connection(_Protocol):  # type: ignore[misc]
         self.waiting_position = next(_positions)
 
     def send_400_response(self, msg: str) -> None:
-        # the rest of a body that the console did not need may be broken; its request has its answer
+        # a request is answered once, also if the rest of a body that the console did not need is broken
         if self.cycle is None or not self.cycle.response_started:
             super().send_400_response(msg)
             if self.cycle is not None:
-                # its answer would be a second one
+                # else the application would send a second answer
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
         elif self.cycle.response_complete:

@@ -108,8 +108,8 @@ class _CallbackRun:
 class _Jobs:
     """What the thread has to do; None ends it.
 
-    No `queue`: gevent replaces `threading` before it, or without it. The thread would be a greenlet of the one that
-    collects, and block it for ever.
+    Not `queue.SimpleQueue`: gevent replaces `threading` first, and `queue` later or not at all. In between the thread
+    is a greenlet, whose wait in a real queue would block the thread that collects for ever.
     """
 
     def __init__(self) -> None:

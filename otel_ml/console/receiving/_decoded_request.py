@@ -36,8 +36,10 @@ class DecodedRequest:
     """Bytes of the request, decompressed."""
     written: Future[bool] = field(default_factory=Future)
     """Done when the writer has had the rows; True if all of them are in the file."""
-    _seen: Counter[Key | int] = field(default_factory=Counter)
-    """How often a record, and a moment, came before."""
+    _moments: Counter[int] = field(default_factory=Counter)
+    """How many records of each moment came before."""
+    _keys: Counter[Key] = field(default_factory=Counter)
+    """How many equal records came before."""
 
     @property
     def records(self) -> int:
@@ -61,16 +63,17 @@ class DecodedRequest:
 
         Clocks of many senders have milliseconds, and lines of one would be in any order.
         """
-        self._seen[time_ns] += 1
-        return time_ns + self._seen[time_ns] - 1
+        self._moments[time_ns] += 1
+        return time_ns + self._moments[time_ns] - 1
 
     def distinct(self, key: Key) -> Key:
         """The key of a record, another one for each that is equal to an earlier one of this request.
 
         A service can write a line twice within a millisecond; a second delivery has the same keys again.
         """
-        self._seen[key] += 1
-        return key if self._seen[key] == 1 else digest(key, str(self._seen[key]))
+        self._keys[key] += 1
+        times = self._keys[key]
+        return key if times == 1 else digest(key, str(times))
 
     def origin(self, resource: Resource, scope: InstrumentationScope) -> Origin:
         """The origin of the records below one resource and one scope."""

@@ -36,26 +36,31 @@ class BoundedLabels:
         return value
 
 
-class DeclaredClasses:
+class DeclaredLabels:
     """Admits the declared classes of a model, in whatever spelling; all others become `semconv.OTHER`."""
 
     def __init__(self, model: str, classes: Sequence[str]) -> None:
-        self._model, self._classes = model, classes
+        self._model, self._names = model, few_names(classes)
         self._admitted = frozenset(classes[:DECLARED_KEPT])
+        self._declared = frozenset(classes)
+        self._has_warned = False
 
     def admit(self, value: str) -> str:
         """Returns the declared class that a predicted one equals as a text, a number or a boolean."""
         if value in self._admitted:
             return value
+        if value in self._declared:  # beyond the bound
+            return semconv.OTHER
         found = find_equal(value, self._admitted)
         if found is not None:
             return found
-        if find_equal(value, self._classes) is None:
+        if not self._has_warned and find_equal(value, self._declared) is None:
+            self._has_warned = True
             _guard.warn_once(
                 f"prediction.classes.{self._model}",
                 f"otel-ml: the predicted class {value!r} is not a declared class of model {self._model!r} "
-                f"({few_names(self._classes)}): such predictions are counted as {semconv.OTHER}; add it to classes= of "
-                "the model, or return one of these",
+                f"({self._names}): such predictions are counted as {semconv.OTHER}; add it to classes= of the "
+                "model, or return one of these",
             )
         return semconv.OTHER
 
@@ -90,18 +95,18 @@ class ModelLabels:
         self.errors = BoundedLabels(ERROR_TYPES_KEPT)
         self.stages = BoundedLabels(STAGES_KEPT)
         self._first_seen = BoundedLabels(CLASSES_KEPT)
-        self._declared: dict[tuple[str, ...], DeclaredClasses] = {}
+        self._declared: dict[tuple[str, ...], DeclaredLabels] = {}
         self._segments: dict[str, LearnedSegments] = {}
 
     def segments(self, column: str) -> LearnedSegments:
         """Returns the values of a segment column without a closed set."""
         return self._segments.setdefault(column, LearnedSegments(column))
 
-    def classes(self, model: str, declared: Iterable[str] | None) -> BoundedLabels | DeclaredClasses:
+    def classes(self, model: str, declared: Iterable[str] | None) -> BoundedLabels | DeclaredLabels:
         """Returns the classes of a handle: its declared ones, or the first that come to any handle."""
         if declared is None:
             return self._first_seen
         key = tuple(declared)
         if key not in self._declared and len(self._declared) >= DECLARATIONS_KEPT:
             return self._first_seen
-        return self._declared.setdefault(key, DeclaredClasses(model, key))
+        return self._declared.setdefault(key, DeclaredLabels(model, key))

@@ -46,6 +46,7 @@ def test_a_page_from_loopback_may_send(console, origin):
     sent = console.send("/v1/traces", b"{}", content_type="application/json", origin=origin)
     assert (sent.status, sent.headers["access-control-allow-origin"]) == (200, origin)
     assert sent.headers["access-control-allow-credentials"] == "true"
+    assert (answer.headers["vary"], sent.headers["vary"]) == ("origin", "origin")
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,13 @@ def test_with_a_token_any_page_may_send_that_has_it(guarded):
     assert guarded.send("/v1/traces", b"{}", authorization=f"Bearer {TOKEN}", **sent).status == 200
     refused = guarded.send("/v1/traces", b"{}", **sent)
     assert (refused.status, refused.headers["access-control-allow-origin"]) == (401, origin)
+
+
+def test_a_sender_that_is_no_browser_gets_no_permission(console, guarded):
+    """Without an origin nobody has asked for one."""
+    for each in (console, guarded):
+        sent = each.send("/v1/traces", b"{}", content_type="application/json", authorization=f"Bearer {TOKEN}")
+        assert (sent.status, "access-control-allow-origin" in sent.headers) == (200, False)
 
 
 @pytest.mark.parametrize(("own", "path"), [("5a", "/v1/traces/"), ("5b", "//v1/traces"), ("5c", "/v1//traces")])

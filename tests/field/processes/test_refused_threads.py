@@ -19,7 +19,7 @@ import sys, threading
 
 class Refused(threading.Thread):
     def {method}(self, *args, **keywords):
-        if (keywords.get("name") or getattr(self, "_name", "")).startswith("otel-ml"):  # the SDK needs its own
+        if (keywords.get("name") or getattr(self, "_name", "")).startswith("{refused}"):  # the SDK needs its own
             raise RuntimeError("no thread")
         super().{method}(*args, **keywords)
 
@@ -51,16 +51,17 @@ def predictions(receiver: Receiver) -> int:
 @pytest.mark.parametrize("method", ["__init__", "start"])
 def test_the_end_sends_everything(receiver: Receiver, tmp_path: Path, method: str) -> None:
     """The exit of the interpreter sends span, event and counts, once, on the thread that ends the process."""
-    assert run(receiver, tmp_path, PROGRAM.format(method=method, end="")) == ""
+    assert run(receiver, tmp_path, PROGRAM.format(method=method, refused="otel-ml", end="")) == ""
     assert [span.name for span in receiver.spans()] == ["predict fraud"]
     assert [record.event_name for record in receiver.logs()] == ["ml.prediction"]
     assert len(receiver.metric_requests()) == 1
     assert predictions(receiver) == 1
 
 
-def test_a_flush_does_not_wait_for_nobody(receiver: Receiver, tmp_path: Path) -> None:
-    """`force_flush` says at once that nothing was sent; the end sends it."""
+@pytest.mark.parametrize("refused", ["otel-ml", "otel-ml-reader"])
+def test_a_flush_does_not_wait_for_nobody(receiver: Receiver, tmp_path: Path, refused: str) -> None:
+    """`force_flush` says at once that not everything was sent, also if only the counts wait; the end sends it."""
     end = "assert telemetry.force_flush(600) is False"
-    assert run(receiver, tmp_path, PROGRAM.format(method="start", end=end)) == ""
+    assert run(receiver, tmp_path, PROGRAM.format(method="start", refused=refused, end=end)) == ""
     assert predictions(receiver) == 1
     assert [span.name for span in receiver.spans()] == ["predict fraud"]

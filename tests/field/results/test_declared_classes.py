@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 import otel_ml
+from otel_ml.prediction.binding._metric_attributes import DeclaredLabels
 from otel_ml.testing import InMemoryTelemetry
 
 ROW = {"a": 1.0}
@@ -72,10 +73,29 @@ def test_a_class_that_is_not_declared(kit: InMemoryTelemetry, caplog: pytest.Log
 
 
 def test_more_declared_classes_than_are_counted(kit: InMemoryTelemetry, caplog: pytest.LogCaptureFixture) -> None:
-    """A declared class beyond the bound is counted with the others, and is not called undeclared."""
-    model = otel_ml.Model("m", task="multiclass", classes=[f"c{number}" for number in range(101)])
+    """A declared class beyond the bound, in any spelling, is counted with the others, and is not called undeclared."""
+    model = otel_ml.Model("m", task="multiclass", classes=[*(f"c{number}" for number in range(100)), 1])
     with caplog.at_level(logging.WARNING, "otel_ml"):
-        for result in ("c99", "c100"):
+        for result in ("c99", 1, True):
             model.track(lambda features, result=result: result)(ROW)
-    assert counts(kit) == {"__other__": 1, "c99": 1}
+    assert counts(kit) == {"__other__": 2, "c99": 1}
     assert not [line for line in caplog.messages if "predicted class" in line]
+
+
+@pytest.mark.parametrize("value", ["c9999", "unknown", "7.5"])
+def test_a_class_beyond_the_bound_is_found_without_a_search(value: str) -> None:
+    """A predicted class is not compared with each of thousands of declared ones: that is done on the caller's thread."""
+    compared: list[object] = []
+
+    class Declared(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            compared.append(other)
+            return str.__eq__(self, other)
+
+    labels = DeclaredLabels("m", tuple(Declared(f"c{number}") for number in range(10_000)))
+    compared.clear()
+    assert labels.admit(value) == "__other__"
+    assert len(compared) < 10

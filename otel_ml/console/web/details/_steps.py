@@ -54,7 +54,7 @@ class OfList:
     @property
     def words(self) -> str:
         """What the list is narrowed to."""
-        return " · ".join(said for said, _ in self.address.active({one.name for one in FILTER}))
+        return " · ".join(text for text, _ in self.address.active({one.name for one in FILTER}))
 
 
 def of_list(text: str) -> OfList:

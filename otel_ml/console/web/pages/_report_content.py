@@ -132,11 +132,11 @@ def _segments(each: Mapping[str, Any]) -> Iterator[ReportTable]:
 
 def _segment(row: Mapping[str, Any]) -> tuple[Any, ...]:
     names = ("column", "value", "predictions", "labels", "figure", "result", "rest", "verdict", "failed")
-    return (*(_known(row, name) for name in names), row["failed_verdict"])
+    return (*(_value(row, name) for name in names), row["failed_verdict"])
 
 
-def _known(row: Mapping[str, Any], name: str) -> Any:
-    """Returns a value of a row; sums of counts are floats."""
+def _value(row: Mapping[str, Any], name: str) -> Any:
+    """Returns a value of a row; a count as a whole number, since sums of counts are floats."""
     value = row[name]
     return round(value) if name in _COUNTS and value is not None else value
 
@@ -155,7 +155,7 @@ def _comparisons(rows: Sequence[Mapping[str, Any]]) -> Iterator[ReportTable]:
 
 def _comparison(row: Mapping[str, Any]) -> tuple[Any, ...]:
     baseline = _named({"version": row["baseline_version"], "role": row["baseline_role"]})
-    more = (_known(row, name) for name in ("pairs", "agreement", "figure", "difference", "verdict"))
+    more = (_value(row, name) for name in ("pairs", "agreement", "figure", "difference", "verdict"))
     return (_named(row), baseline, *more)
 
 
