@@ -23,7 +23,7 @@ LOGS_LIMIT = 200
 """Log lines read of one prediction."""
 LABELS_LIMIT = 1000
 """Labels read of one batch."""
-_DIGITS = 18
+DIGITS = 18
 """A longer text is no number of a row."""
 _EVENT = f"select {PREDICTION_COLUMNS}, key, place_ns, severity_text, body, attributes, resource from predictions"  # noqa: S608
 _PRIMARY_FIRST = "order by coalesce(role, '') in ('', 'primary') desc, place_ns desc"
@@ -149,7 +149,7 @@ def _batch(cursor: duckdb.DuckDBPyConnection, wanted_id: str, of: dict[str, str 
 
 
 def _is_omitted(content: Any, size: Any, number: str) -> bool:
-    return bool(_rows_omitted(content)) and len(number) < _DIGITS and int(number) < (size or 0)
+    return bool(_rows_omitted(content)) and len(number) < DIGITS and int(number) < (size or 0)
 
 
 def _batch_of_label(cursor: duckdb.DuckDBPyConnection, wanted_id: str) -> dict[str, Any] | None:

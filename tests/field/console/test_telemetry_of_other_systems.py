@@ -52,6 +52,7 @@ def test_a_server_may_share_the_id_of_its_caller(console):
         ("d4", {"rpc.response.status_code": "14"}, "UNAVAILABLE", ">UNAVAILABLE<"),
         ("d5", {"rpc.grpc.status_code": 99}, None, ">unset<"),
         ("d6", {"http.route": "/predict"}, None, ">unset<"),
+        ("d7", {"rpc.grpc.status_code": "9" * 5000}, None, ">unset<"),
     ],
 )
 def test_a_request_by_grpc_has_its_status(console, own, attributes, status, shown):

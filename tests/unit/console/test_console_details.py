@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from console_feed import IDENTITY, NOW, SPAN, TRACE, logs, metrics, pairs, prediction, record, span, traces
+from console_feed import (
+    IDENTITY,
+    NOW,
+    SPAN,
+    TRACE,
+    batch,
+    label,
+    logs,
+    metrics,
+    pairs,
+    prediction,
+    record,
+    span,
+    traces,
+)
 from performance_feed import gauge
 
 from otel_ml import semconv
@@ -196,3 +210,10 @@ def test_links_of_spans_are_stored(console):
     assert console.get(f"/api/traces/{TRACE}")["spans"][0]["links"] == [
         {"trace_id": "ab" * 16, "span_id": "cd" * 8, "attributes": {"k": 1}}
     ]
+
+
+def test_a_label_of_a_row_with_a_huge_number_spoils_no_list(console):
+    """Its number is no place in the batch; the list and its file have the row by its id."""
+    console.feed(logs(batch("b-huge")), logs(label(f"b-huge.{'9' * 5000}", correct=False)))
+    for address in ("/api/predictions?truth=wrong", "/predictions?truth=wrong", "/api/rows?model=fraud"):
+        assert console.send(address).status == 200, address

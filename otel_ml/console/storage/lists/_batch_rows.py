@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml.console.receiving._values import number
-from otel_ml.console.storage._prediction_detail import row_id
+from otel_ml.console.storage._prediction_detail import DIGITS, row_id
 from otel_ml.console.storage._queries import fetch, moment, parse
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def fitting_rows(event: dict[str, Any], content: Any) -> list[BatchRow]:
         own_id, place = fit["id"], fit["place"]
         if place is None:
             last = own_id.removeprefix(f"{event['prediction_id']}.")
-            row = _row(own_id, int(last) if last != own_id and last.isascii() and last.isdecimal() else None, {})
+            is_place = last != own_id and last.isascii() and last.isdecimal() and len(last) < DIGITS
+            row = _row(own_id, int(last) if is_place else None, {})
         else:
             row = rows[place]
         found.append(row._replace(label=_label(fit)))

@@ -23,6 +23,7 @@ _RPC_CODES: Final = (
     "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
     "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
 )  # fmt: skip
+_RPC_STATUSES: Final = {str(code): status for code, status in enumerate(_RPC_CODES)}
 
 
 def rpc_status_of(attributes: Any) -> str | None:
@@ -31,8 +32,7 @@ def rpc_status_of(attributes: Any) -> str | None:
     status = known.get("rpc.response.status_code", known.get("rpc.grpc.status_code"))
     if isinstance(status, str) and not status.isdecimal():
         return status
-    number = int(status) if isinstance(status, (int, str)) and str(status).isdecimal() else -1
-    return _RPC_CODES[number] if 0 <= number < len(_RPC_CODES) else None
+    return _RPC_STATUSES.get(str(status))
 
 
 def http_of(attributes: Any) -> dict[str, Any]:
