@@ -81,6 +81,7 @@ def test_by_clicks_from_the_red_line_to_the_label(visit):
     page.get_by_role("link", name="rare or unseen").click()
     expect(page.locator("[data-list] tbody tr")).to_have_count(2)
     page.get_by_role("link", name="Wrong").click()
+    page.wait_for_url("**/predictions?**truth=wrong**")
     expect(page.locator("[data-list] tbody tr")).to_have_count(1)
     page.locator("[data-list] tbody a").first.click()
     expect(page.locator(".strip")).to_contain_text("1 ✗")
