@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+import time
 
 import pytest
 from console_feed import IDENTITY, NOW, counter, logs, metrics, pairs, prediction
@@ -20,49 +21,50 @@ from otel_ml.console.storage._metric_points import Span
 
 SECOND = 10**9
 MINUTE = 60 * SECOND
-BEGIN = NOW - 40 * MINUTE
 CANARY = {semconv.MODEL_VERSION: "2.0.0", semconv.MODEL_ROLE: "canary"}
 
 
-def histogram(metric, buckets, total, bounds, *, at=NOW, **of):
-    """A cumulative histogram that began in the range."""
+def histogram(metric, buckets, total, bounds, *, at, begin, **of):
+    """A cumulative histogram."""
     point = HistogramDataPoint(
-        start_time_unix_nano=BEGIN, time_unix_nano=at, count=sum(buckets), sum=total, bucket_counts=buckets,
+        start_time_unix_nano=begin, time_unix_nano=at, count=sum(buckets), sum=total, bucket_counts=buckets,
         explicit_bounds=bounds, attributes=pairs({**IDENTITY, **of}),
     )  # fmt: skip
     return Metric(name=metric.name, histogram=Histogram(data_points=[point], aggregation_temporality=2))
 
 
-def counts(value, metric=semconv.PREDICTIONS, *, at=NOW, **of):
-    """A cumulative counter that began in the range."""
-    return counter(value, name=metric.name, at=at, start=BEGIN, attributes={**IDENTITY, **of})
+def counts(value, metric=semconv.PREDICTIONS, *, at, begin, **of):
+    """A cumulative counter."""
+    return counter(value, name=metric.name, at=at, start=begin, attributes={**IDENTITY, **of})
 
 
 @pytest.fixture(scope="module")
 def filled():
     """Two replicas of one version and a canary, over half an hour; one failure has an event."""
-    late, early = NOW - 60 * SECOND, NOW - 30 * MINUTE
+    now = time.time_ns()  # not that of the import: the page shows an hour, and the run of all tests takes a third of it
+    begin = now - 40 * MINUTE
+    early, late = {"at": now - 30 * MINUTE, "begin": begin}, {"at": now - 60 * SECOND, "begin": begin}
     yes, no = {semconv.PREDICTION_CLASS: "yes"}, {semconv.PREDICTION_CLASS: "no"}
     error = {semconv.ERROR_TYPE: "ValueError"}
     duration, score, size = semconv.PREDICTION_DURATION, semconv.PREDICTION_SCORE, semconv.PREDICTION_BATCH_SIZE
     with running(Options()) as started:
         started.feed(
             metrics(
-                counts(60, at=early, **yes), counts(40, at=early, **no), counts(90, at=late, **yes),
-                counts(110, at=late, **no), counts(5, semconv.PREDICTION_ERRORS, at=late, **error),
-                histogram(duration, [90, 10, 0], 1.0, [0.01, 0.1], at=early),
-                histogram(duration, [90, 110, 5], 9.0, [0.01, 0.1], at=late),
-                histogram(score, [50, 150], 140.0, [0.5], at=late), histogram(size, [10], 40.0, [], at=late),
+                counts(60, **early, **yes), counts(40, **early, **no), counts(90, **late, **yes),
+                counts(110, **late, **no), counts(5, semconv.PREDICTION_ERRORS, **late, **error),
+                histogram(duration, [90, 10, 0], 1.0, [0.01, 0.1], **early),
+                histogram(duration, [90, 110, 5], 9.0, [0.01, 0.1], **late),
+                histogram(score, [50, 150], 140.0, [0.5], **late), histogram(size, [10], 40.0, [], **late),
             ),
             metrics(
-                counts(100, at=late, **yes), histogram(duration, [100, 0, 0], 0.5, [0.01, 0.1], at=late),
+                counts(100, **late, **yes), histogram(duration, [100, 0, 0], 0.5, [0.01, 0.1], **late),
                 instance="two",
             ),
             metrics(
-                counts(50, at=late, **yes, **CANARY), histogram(score, [50, 0], 10.0, [0.5], at=late, **CANARY),
+                counts(50, **late, **yes, **CANARY), histogram(score, [50, 0], 10.0, [0.5], **late, **CANARY),
                 instance="canary",
             ),
-            logs(prediction("bad", at=late, attributes=error)),
+            logs(prediction("bad", at=late["at"], attributes=error)),
         )  # fmt: skip
         yield started
 
@@ -117,8 +119,7 @@ def test_a_series_that_is_older_counts_from_its_first_point(console):
     """In each period a histogram counts what came since the point before."""
     old = NOW - 3 * 3600 * SECOND
     for at, bucket in ((NOW - 50 * SECOND, 7), (NOW - 30 * SECOND, 9), (NOW - 10 * SECOND, 12)):
-        found = histogram(semconv.PREDICTION_SCORE, [bucket], 0.0, [], at=at)
-        found.histogram.data_points[0].start_time_unix_nano = old
+        found = histogram(semconv.PREDICTION_SCORE, [bucket], 0.0, [], at=at, begin=old)
         console.feed(metrics(found))
     with console.store.cursor() as cursor:
         found = histograms_over_time(
