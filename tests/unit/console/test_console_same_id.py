@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+from urllib.parse import urljoin
 
 import pytest
 from console_feed import NOW, label, logs, prediction, span, traces
@@ -88,3 +90,16 @@ def test_the_api_tells_the_versions_of_an_id(mirrored):
         {"model": "fraud", "version": "1.0.0", "role": "primary"},
         {"model": "fraud", "version": "2.0.0", "role": "canary"},
     ]
+
+
+def test_the_rows_of_a_long_trace_have_short_links(mirrored):
+    """A span that is not described on the page leads to this page with it; no row repeats the address."""
+    mirrored.feed(traces(*(span(f"step {each}", trace=FIRST, own=f"{each:016x}") for each in range(1, 300))))
+    for address in (f"/traces/{FIRST}", "/predictions/p-1?model=fraud&version=1.0.0&role=primary"):
+        page = mirrored.send(address).body.decode()
+        rows = [html.unescape(link) for link in re.findall(r'<a class="row" [^>]*href="([^"]*)"', page)]
+        assert rows
+        assert all(link.startswith("?") for link in rows)
+        own, chosen = urljoin(address, rows[-1]).partition("#s-")[::2]
+        assert own.startswith(address)
+        assert f'<details id="s-{chosen}" open>' in mirrored.send(own).body.decode()

@@ -125,5 +125,6 @@ def _bars(order: list[str], shares: dict[str, float], drawn_bins: list[str]) -> 
     for place, label in enumerate(order):
         if label in drawn_bins:
             height = max(1.0, shares[label] / most * HEIGHT)
-            drawn.append(f"M{place * step:.1f} {HEIGHT}V{HEIGHT - height:.1f}h{max(step - 1, 1):.1f}V{HEIGHT}")
+            left, top, width = (f"{round(each, 1):g}" for each in (place * step, HEIGHT - height, max(step - 1, 1)))
+            drawn.append(f"M{left} {HEIGHT}V{top}h{width}V{HEIGHT}")
     return "".join(drawn)
