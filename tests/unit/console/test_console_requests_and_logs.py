@@ -248,15 +248,20 @@ def test_a_span_hours_after_its_entry_is_of_that_request(filled, settled):
     assert spans(filled, f"until={NOW // 10**9 - 3600}") == ""
 
 
-@pytest.mark.parametrize("limit", [1, 2, 100])
-def test_all_traces_without_an_entry_are_on_some_page(console, settled, monkeypatch, limit):
-    """A page looks through some spans for them, and the following pages through all others."""
-    monkeypatch.setattr("otel_ml.console.storage.lists._inner_traces._SLICES", (10, 10))
+def feed_six(console, with_entry):
+    """Six traces of eight inner spans each, the newest last; some have an entry."""
     for number in range(6):
         trace = f"{number + 1:032x}"
         own = [inner(trace, f"{number + 1:x}{part:x}", "f0", start=NOW + 20 * number + part) for part in range(8)]
         entry = server(trace=trace, own=f"{number + 1:x}f" * 8, start=NOW + 20 * number + 9)
-        console.feed(traces(*own, *([entry] if number % 3 == 2 else [])))
+        console.feed(traces(*own, *([entry] if number in with_entry else [])))
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_all_traces_without_an_entry_are_on_some_page(console, settled, monkeypatch, limit):
+    """A page looks through some spans for them, and the following pages through all others."""
+    monkeypatch.setattr("otel_ml.console.storage.lists._inner_traces._SLICES", (10, 10))
+    feed_six(console, with_entry=(2, 5))
     assert spans(console, f"limit={limit}") == "654321"
 
 
@@ -264,11 +269,7 @@ def test_all_traces_without_an_entry_are_on_some_page(console, settled, monkeypa
 def test_a_trace_without_an_entry_behind_many_spans_is_found(console, settled, monkeypatch, query):
     """Also if all spans that a page looks through first belong to requests with an entry."""
     monkeypatch.setattr("otel_ml.console.storage.lists._inner_traces._SLICES", (10, 10))
-    for number in range(6):
-        trace = f"{number + 1:032x}"
-        own = [inner(trace, f"{number + 1:x}{part:x}", "f0", start=NOW + 20 * number + part) for part in range(8)]
-        entry = server(trace=trace, own=f"{number + 1:x}f" * 8, start=NOW + 20 * number + 9)
-        console.feed(traces(*own, entry))
+    feed_six(console, with_entry=range(6))
     console.feed(traces(inner("9" * 32, "99", "f0", name="nothing but inner", start=NOW - 1, error=True)))
     assert spans(console, query).endswith("9")
     assert console.get(f"/api/requests?{query}")["next"] is None or "limit" in query
