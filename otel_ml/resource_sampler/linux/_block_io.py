@@ -10,7 +10,7 @@ from otel_ml import semconv
 from otel_ml.resource_sampler._proc_files import read_bytes
 from otel_ml.resource_sampler._source import Gap, Reading
 from otel_ml.resource_sampler.linux._cgroup import Group
-from otel_ml.resource_sampler.linux._disks import MAX_DISKS, is_disk
+from otel_ml.resource_sampler.linux._disks import MAX_DISKS, has_hardware
 
 _V1_FILES: Final = ("blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_service_bytes")
 _DEVICES_KEPT: Final = 1024
@@ -22,7 +22,8 @@ class BlockIo:
     """Bytes by device and direction: v2 ``io.stat``, v1 ``blkio.throttle.io_service_bytes_recursive``.
 
     Reads that the page cache answers are not among them. Devices are named as in /proc/diskstats; one that is not there
-    keeps its number, such as ``254:0``. A device that /sys does not know is taken as a disk.
+    keeps its number, such as ``254:0``. A device that /sys does not know is taken as a disk. Bytes of an NVMe multipath
+    disk are counted at the disk; its paths are rows without a number, ``(unknown)``.
 
     Args:
         proc: Root of the proc file system; that of the sys file system is beside it.
@@ -43,6 +44,8 @@ class BlockIo:
         rows = _v2(group) if group.version == 2 else _v1(group)
         disks = []
         for number, read, written in rows:
+            if b":" not in number:
+                continue
             attributes = self._known[number] if number in self._known else self._look(number)
             if attributes is not None:
                 disks.append((attributes, (read, written)))
@@ -55,7 +58,7 @@ class BlockIo:
     def _look(self, number: bytes) -> tuple[_Attributes, _Attributes] | None:
         folder = self._devices / number.decode("ascii", "replace")
         found = None
-        if is_disk(folder) or not folder.exists():
+        if has_hardware(folder) or not folder.exists():
             name = self._name(number)
             found = (
                 {semconv.SYSTEM_DEVICE_NAME: name, semconv.DISK_IO_DIRECTION: "read"},
@@ -79,11 +82,13 @@ class BlockIo:
 
 def _v2(group: Group) -> Iterable[tuple[bytes, int, int]]:
     for line in read_bytes(f"{group.place}/io.stat").splitlines():
-        number, *columns = line.split()
+        columns = line.split()
         counts = dict(column.split(b"=", 1) for column in columns if b"=" in column)
+        numbers = [column for column in columns if b"=" not in column]
         # a device that only the cost controller knows has no bytes
-        if b"rbytes" in counts:
-            yield number, int(counts[b"rbytes"]), int(counts[b"wbytes"])
+        if b"rbytes" in counts and numbers:
+            # some kernels begin the line with the numbers of devices without counts; the last number is the row's own
+            yield numbers[-1], int(counts[b"rbytes"]), int(counts[b"wbytes"])
 
 
 def _v1(group: Group) -> Iterable[tuple[bytes, int, int]]:

@@ -26,14 +26,21 @@ _Attributes = Mapping[str, str | int]
 def is_disk(folder: Path) -> bool:
     """Whether a block device of /sys is a whole disk whose bytes no other one counts.
 
-    A disk has a device behind it, a network block device has a connection (`pid`). Partitions, loops, memory, and what
-    is built from disks (mappers, arrays, pools) have neither. Of an NVMe multipath disk each path is one: before Linux
-    6.16 the disk itself counts nothing. Its device is a subsystem, which has no controller's id.
+    Of an NVMe multipath disk each path is one: before Linux 6.16 the disk itself counts nothing. Its device is a
+    subsystem, which has no controller's id.
     """
-    device = folder / "device"
-    if (folder / "partition").exists() or not (device.exists() or (folder / "pid").exists()):
+    if not has_hardware(folder):
         return False
-    return not (device / "subsysnqn").exists() or (device / "cntlid").exists()
+    return not (folder / "device" / "subsysnqn").exists() or (folder / "device" / "cntlid").exists()
+
+
+def has_hardware(folder: Path) -> bool:
+    """Whether a block device of /sys is whole and built from no other one.
+
+    A disk has a device behind it, a network block device has a connection (`pid`). Partitions, loops, memory, and what
+    is built from disks (mappers, arrays, pools) have neither.
+    """
+    return not (folder / "partition").exists() and ((folder / "device").exists() or (folder / "pid").exists())
 
 
 class Disks:
