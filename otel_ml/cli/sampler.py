@@ -268,6 +268,7 @@ def _through_sdk(
         raise ValueError("there is no meter provider, so there is nothing to do")
     while not stop.wait(1.0) and not ended():
         pass
+    sampler.announce_end()
     # a stopped sampler has no points, so the flush comes first
     telemetry.shutdown(timeout=5.0)
     sampler.stop()

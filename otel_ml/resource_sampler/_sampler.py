@@ -106,6 +106,7 @@ class ResourceSampler:
         """The source that was logged as hanging."""
         self._wanted = False
         """Whether it was started and not stopped, also if a fork left the thread in the parent."""
+        self._is_ending = False
         _process.in_child("resource_sampler.fork", self._reset_after_fork)
 
     @property
@@ -138,6 +139,10 @@ class ResourceSampler:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
+    def announce_end(self) -> None:
+        """Reports an interval of 0 from now on, by which a sampler that was stopped differs from a lost one."""
+        self._is_ending = True
+
     def __enter__(self) -> ResourceSampler:  # noqa: PYI034 - Self is newer than Python 3.10
         self.start()
         return self
@@ -164,7 +169,8 @@ class ResourceSampler:
         self._health.record(snapshot, unsound, self._cpu_clock() - before, left_out=self._series.left_out)
         if self._clock() - started > self._interval.seconds:
             self._health.overrun()
-        own, _ = self._own_series.convert(list(self._health.readings(self._interval.seconds)))
+        interval = 0.0 if self._is_ending else self._interval.seconds
+        own, _ = self._own_series.convert(list(self._health.readings(interval)))
         self._interval.add_cost(self._cpu_clock() - before)
         points.update(own)
         return points
@@ -174,6 +180,8 @@ class ResourceSampler:
 
         In a forked child it starts the child's thread, whose points are there at the next collection.
         """
+        if self._is_ending and metric == semconv.SAMPLER_INTERVAL.name:  # the last snapshot is older than the end
+            return [Observation(0.0, {})]
         last = self._last_tick
         if not self.is_running:
             _guard.call("resource_sampler.restart", self._restart)

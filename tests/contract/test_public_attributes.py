@@ -55,7 +55,7 @@ ATTRIBUTES = {
     otel_ml.ReferenceProfile: {"columns", "described", "features", "id", "label", "name", "output", "performance"}
     | {"all_features", "calibration", "compare", "fit", "load", "merge", "rows", "save", "sensitive", "skipped"}
     | {"with_window"},
-    otel_ml.ResourceSampler: {"close", "instrument", "interval", "is_running", "observations", "sample"}
+    otel_ml.ResourceSampler: {"announce_end", "close", "instrument", "interval", "is_running", "observations", "sample"}
     | {"start", "stop", "tick"},
     otel_ml.Schema: {"closed", "columns", "from_profile", "names", "sensitive"},
     otel_ml.Telemetry: {"config", "force_flush", "ledger", "mode", "notes", "shutdown"},

@@ -99,6 +99,8 @@ class DirectExport:
 
     def step(self, due: float, stop: threading.Event | None) -> None:
         """Takes a snapshot and, if it is time, tries to send it until `due`; without `stop` it is the last one."""
+        if stop is None:
+            self._sampler.announce_end()
         points = self._sampler.tick()
         now = self._clock()
         if stop is not None and now < self._send_at:
@@ -106,8 +108,6 @@ class DirectExport:
         is_late = now - self._send_at >= self._every
         self._send_at = now + self._every if is_late else self._send_at + self._every
         points = {**points, **dict(self._self_metrics())}
-        if stop is None:  # a sampler that was stopped is not missed
-            points[semconv.SAMPLER_INTERVAL.name] = [(0.0, {})]
         body, count = self._encoder.encode(points, self._meter.histograms.values(), self._wall_ns())
         self._book.produce(count)
         self._send(body, count, due, stop)

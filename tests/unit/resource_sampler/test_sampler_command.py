@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -269,7 +270,7 @@ def test_a_setting_that_only_the_sdk_supports_exports_through_the_sdk(setting, w
 
 
 def test_through_the_sdk_it_samples_flushes_and_ends_too():
-    """The command exports through the SDK, here with the console exporter."""
+    """The command exports through the SDK, here with the console exporter; the last export has an interval of 0."""
     environment = {**os.environ, "OTEL_METRICS_EXPORTER": "console", "OTEL_TRACES_EXPORTER": "none"}
     environment |= {"OTEL_LOGS_EXPORTER": "none", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
     code = "import sys; from otel_ml.cli import main; sys.exit(main(['sampler', '--interval', '0.2']))"
@@ -282,9 +283,11 @@ def test_through_the_sdk_it_samples_flushes_and_ends_too():
             seen = sampler.stdout.readline()
             assert seen
         sampler.send_signal(signal.SIGTERM)
-        sampler.communicate(timeout=60)
+        rest, _ = sampler.communicate(timeout=60)
     assert first.endswith(" through the SDK (the exporter); Ctrl-C ends it\n")
     assert sampler.returncode == 0
+    last = rest[rest.rindex('"name": "otelml.sampler.interval"') :]
+    assert re.search(r'"value": ([0-9.]+)', last)[1] == "0.0"
 
 
 def test_the_exporter_prometheus_is_the_scrape_page():
