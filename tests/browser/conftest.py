@@ -125,7 +125,7 @@ def visit(request: pytest.FixtureRequest, open_page: Callable[..., Page]) -> Ite
     assert reported == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def filled() -> Iterator[Console]:
     """What most pages show: two versions of a model, errors, labels, a changed feature, a service without a model."""
     with running(Options()) as started:

@@ -7,7 +7,6 @@ import json
 import pages_feed
 from console_feed import (
     IDENTITY,
-    NOW,
     SPAN,
     TRACE,
     batch,
@@ -16,6 +15,7 @@ from console_feed import (
     label,
     logs,
     metrics,
+    now,
     pairs,
     record,
     span,
@@ -53,7 +53,7 @@ def hostile(message):
 
 def level(name: str, value: float, step: int, **labels: str) -> Metric:
     """A point of a gauge; each step is five seconds."""
-    at = NOW - (20 - step) * 5 * SECOND
+    at = now() - (20 - step) * 5 * SECOND
     point = NumberDataPoint(time_unix_nano=at, as_double=value, attributes=pairs(labels))
     return Metric(name=name, unit="By", gauge=Gauge(data_points=[point]))
 

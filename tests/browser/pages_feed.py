@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console_feed import IDENTITY, NOW, counter, failure, label, logs, metrics, pairs, prediction, span, traces
+from console_feed import IDENTITY, counter, failure, label, logs, metrics, now, pairs, prediction, span, traces
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Histogram, HistogramDataPoint, Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from performance_feed import OUTCOMES, estimates, gauge, outcomes, training
@@ -15,7 +15,7 @@ CANARY = {**IDENTITY, semconv.MODEL_VERSION: "2.0.0", semconv.MODEL_ROLE: "canar
 
 def at(index: int) -> int:
     """Two seconds after each other, the last one just now."""
-    return NOW - (120 - index) * SECOND
+    return now() - (120 - index) * SECOND
 
 
 def events():
@@ -48,13 +48,13 @@ def feature(verdicts: dict[str, tuple[float, float]]):
         for bin_, value in zip(("low", "high"), seen, strict=True):
             yield gauge(semconv.FEATURE_REFERENCE_SHARE, 0.5, {**of, semconv.FEATURE_BIN: bin_})
             attributes = {**IDENTITY, **of, semconv.FEATURE_BIN: bin_}
-            yield counter(int(value), name=semconv.FEATURE_VALUES.name, attributes=attributes, start=NOW - SECOND)
+            yield counter(int(value), name=semconv.FEATURE_VALUES.name, attributes=attributes, start=now() - SECOND)
 
 
 def stage(name: str, buckets: list[int]) -> Metric:
     """The durations of a stage, in the buckets of up to 1 ms, 10 ms and more."""
     point = HistogramDataPoint(
-        start_time_unix_nano=NOW - SECOND, time_unix_nano=NOW, count=sum(buckets), sum=0.002 * sum(buckets),
+        start_time_unix_nano=now() - SECOND, time_unix_nano=now(), count=sum(buckets), sum=0.002 * sum(buckets),
         bucket_counts=buckets, explicit_bounds=[0.001, 0.01], attributes=pairs({**IDENTITY, semconv.STAGE_NAME: name}),
     )  # fmt: skip
     return Metric(
@@ -65,14 +65,14 @@ def stage(name: str, buckets: list[int]) -> Metric:
 def messages():
     """All of it."""
     return [
-        logs(*events(), label("p-58", "0", correct=True, at=NOW), label("p-59", "0", correct=False, at=NOW)),
+        logs(*events(), label("p-58", "0", correct=True, at=now()), label("p-59", "0", correct=False, at=now())),
         traces(*requests("fraud-api", 80, 200, 1)),
         traces(*requests("plain-web", 20, 200, 1000), *requests("plain-web", 3, 503, 2000), service="plain-web"),
         traces(*requests("plain-web", 4, 422, 3000), service="plain-web"),
         metrics(
             *feature({"age": (500, 500), "income": (900, 100)}), stage("preprocess", [90, 10, 0]),
-            *outcomes({key: times // 2 for key, times in OUTCOMES.items()}, start=NOW - SECOND),
-            *estimates(start=NOW - SECOND), *training(),
+            *outcomes({key: times // 2 for key, times in OUTCOMES.items()}, start=now() - SECOND),
+            *estimates(start=now() - SECOND), *training(),
         ),
     ]  # fmt: skip
 

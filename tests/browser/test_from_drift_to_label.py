@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from console_feed import IDENTITY, NOW, batch, counter, label, logs, metrics, prediction, record, span, traces
+from console_feed import IDENTITY, batch, counter, label, logs, metrics, now, prediction, record, span, traces
 from console_server import running
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from page_steps import update
@@ -28,7 +28,7 @@ def changed_feature():
         yield gauge(semconv.FEATURE_REFERENCE_SHARE, share, {**of, semconv.FEATURE_BIN: name})
     for name, times in (("0", 200), ("1", 120), ("12", 80), (semconv.UNSEEN, 400)):
         bin_ = {**IDENTITY, **of, semconv.FEATURE_BIN: name}
-        yield counter(times, name=semconv.FEATURE_VALUES.name, attributes=bin_, start=NOW - 1000 * MS)
+        yield counter(times, name=semconv.FEATURE_VALUES.name, attributes=bin_, start=now() - 1000 * MS)
 
 
 def requests():
@@ -39,7 +39,7 @@ def requests():
         ("03" * 8, "", "POST /predict", REFUSED, 422),
     ):
         attributes = {"http.response.status_code": status} if status else {semconv.PREDICTION_ID: "wrong"}
-        made = span(name, own=own, parent=parent, trace=trace, start=NOW, attributes=attributes)
+        made = span(name, own=own, parent=parent, trace=trace, start=now(), attributes=attributes)
         made.kind = Span.SPAN_KIND_SERVER if status else Span.SPAN_KIND_INTERNAL
         yield made
 
@@ -51,20 +51,20 @@ def filled():
     with running(Options()) as started:
         started.feed(
             logs(
-                *(prediction(f"right-{number}", features=old, outcome="1", at=NOW - 50 * MS) for number in range(5)),
-                *(label(f"right-{number}", "1", at=NOW) for number in range(5)),
-                prediction("wrong", features=new, outcome="0", score=0.2, trace="aa" * 16, own="02" * 8, at=NOW),
-                prediction("wrong", features=new, outcome="1", attributes=CANARY, trace="bb" * 16, at=NOW + MS),
-                record(LINE, trace="aa" * 16, own="02" * 8, severity=13, at=NOW),
-                label("wrong", "1", correct=False, trace="aa" * 16, at=NOW + MS),
-                prediction("late", features=new, outcome="0", score=0.2, trace="cc" * 16, at=NOW + 2 * MS),
-                batch("home", trace="dd" * 16, own="04" * 8, at=NOW - 20 * MS),
-                label("home.1", "1", correct=False, trace="dd" * 16, own="04" * 8, at=NOW),
+                *(prediction(f"right-{number}", features=old, outcome="1", at=now() - 50 * MS) for number in range(5)),
+                *(label(f"right-{number}", "1", at=now()) for number in range(5)),
+                prediction("wrong", features=new, outcome="0", score=0.2, trace="aa" * 16, own="02" * 8, at=now()),
+                prediction("wrong", features=new, outcome="1", attributes=CANARY, trace="bb" * 16, at=now() + MS),
+                record(LINE, trace="aa" * 16, own="02" * 8, severity=13, at=now()),
+                label("wrong", "1", correct=False, trace="aa" * 16, at=now() + MS),
+                prediction("late", features=new, outcome="0", score=0.2, trace="cc" * 16, at=now() + 2 * MS),
+                batch("home", trace="dd" * 16, own="04" * 8, at=now() - 20 * MS),
+                label("home.1", "1", correct=False, trace="dd" * 16, own="04" * 8, at=now()),
             ),
             traces(*requests()),
             metrics(
                 *changed_feature(), *training(),
-                *outcomes({("1", "1"): 300, ("0", "0"): 200, ("0", "1"): 300}, start=NOW - 1000 * MS),
+                *outcomes({("1", "1"): 300, ("0", "0"): 200, ("0", "1"): 300}, start=now() - 1000 * MS),
             ),
         )  # fmt: skip
         yield started
@@ -138,6 +138,6 @@ def test_a_late_label_appears_on_the_open_page(visit, filled):
     expect(page.locator("nav.kinds [aria-current]")).to_have_text("Unlabelled")
     page.locator("[data-list] tbody a").first.click()
     expect(page.locator(".strip")).to_contain_text("has not arrived")
-    filled.feed(logs(label("late", "1", correct=False, trace="cc" * 16, at=NOW + 5 * MS)))
+    filled.feed(logs(label("late", "1", correct=False, trace="cc" * 16, at=now() + 5 * MS)))
     update(page)
     expect(page.locator(".strip")).to_contain_text("1 ✗")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from console_feed import NOW, TRACE, counter, logs, metrics, prediction, record, span, traces
+from console_feed import TRACE, counter, logs, metrics, now, prediction, record, span, traces
 from console_server import running
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from playwright.sync_api import expect
@@ -23,21 +23,21 @@ def ledger(name, value, signal, **more):
 @pytest.fixture(scope="module")
 def filled():
     """Log lines of two services at three levels, a prediction, and a sender that dropped records."""
-    bare = record("no trace", at=NOW - 500 * SECOND, trace="", own="")
+    bare = record("no trace", at=now() - 500 * SECOND, trace="", own="")
     bare.body.CopyFrom(AnyValue(string_value=HOSTILE))
     with running(Options()) as started:
         started.feed(
             traces(span(attributes={semconv.PREDICTION_ID: "p-1"})),
             logs(
-                *(record(f"scoring customer {index}", at=NOW - (200 - index) * SECOND) for index in range(150)),
-                record("feature store is slow", severity=13, at=NOW - 3 * SECOND),
+                *(record(f"scoring customer {index}", at=now() - (200 - index) * SECOND) for index in range(150)),
+                record("feature store is slow", severity=13, at=now() - 3 * SECOND),
                 record(
                     "prediction failed", {"exception.type": "ValueError", "exception.stacktrace": "Traceback\n  line 7"},
-                    severity=17, at=NOW - 2 * SECOND,
+                    severity=17, at=now() - 2 * SECOND,
                 ),
-                bare, prediction(at=NOW - SECOND),
+                bare, prediction(at=now() - SECOND),
             ),
-            logs(record("cart is empty", at=NOW - 4 * SECOND), service="shop"),
+            logs(record("cart is empty", at=now() - 4 * SECOND), service="shop"),
             metrics(
                 ledger(semconv.EXPORT_PRODUCED.name, 100, "traces"), ledger(semconv.EXPORT_DELIVERED.name, 93, "traces"),
                 ledger(semconv.EXPORT_DROPPED.name, 7, "traces", **{semconv.DROP_REASON: "queue_full"}),

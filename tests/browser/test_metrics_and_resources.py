@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from console_feed import NOW, counter, metrics, pairs
+from console_feed import counter, metrics, now, pairs
 from console_server import running
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint
 from playwright.sync_api import expect
@@ -20,7 +20,7 @@ STEPS = range(60)
 
 def at(step):
     """Five seconds apart, the last one just now."""
-    return NOW - (len(STEPS) - 1 - step) * 5 * SECOND
+    return now() - (len(STEPS) - 1 - step) * 5 * SECOND
 
 
 def level(name, unit, value, step, **labels):

@@ -6,7 +6,7 @@ import re
 import time
 from urllib.parse import urlsplit
 
-from console_feed import NOW, logs, prediction, span, traces
+from console_feed import logs, now, prediction, span, traces
 from console_server import running
 from page_steps import update
 from playwright.sync_api import expect
@@ -272,7 +272,7 @@ _IS_THERE = f"place => Math.abs({_PLACE} - place) < 2"
 
 def test_an_update_keeps_focus_and_scroll(console, open_page):
     """New records appear; focus and scroll stay: opnsense/core#821, kubernetes-retired/dashboard#5099, OctopusDeploy/Issues#4361."""
-    console.feed(logs(*(prediction(f"p-{index}", at=NOW - index) for index in range(70))))
+    console.feed(logs(*(prediction(f"p-{index}", at=now() - index) for index in range(70))))
     page = open_page(viewport={"width": 641, "height": 800})
     columns = "&".join(f"column={name}" for name in COLUMNS)
     page.goto(f"{console.address}/predictions?{columns}")
@@ -281,7 +281,7 @@ def test_an_update_keeps_focus_and_scroll(console, open_page):
     link.focus()
     page.evaluate("document.querySelector('.scroll').scrollLeft = 40")
     before, place = link.get_attribute("href"), page.evaluate(_PLACE)
-    console.feed(logs(prediction("newest", at=NOW + 1)))
+    console.feed(logs(prediction("newest", at=now() + 1)))
     update(page)
     expect(page.locator("tbody tr")).to_have_count(71)
     assert page.evaluate("document.activeElement.getAttribute('href')") == before
@@ -292,13 +292,13 @@ def test_an_update_keeps_focus_and_scroll(console, open_page):
 
 def test_an_update_keeps_charts_and_open_tables(console, open_page):
     """The drawing stays the same element, and a table that was opened stays open and has the new numbers."""
-    console.feed(logs(*(prediction(f"p-{index}", at=NOW - index) for index in range(9))))
+    console.feed(logs(*(prediction(f"p-{index}", at=now() - index) for index in range(9))))
     page = open_page()
     page.goto(f"{console.address}/model?model=fraud&range=6h")
     figure = page.locator("figure[data-drawn]", has_text="Scores")
     figure.locator(".toggle").click()
     page.evaluate("document.querySelectorAll('canvas').forEach((each) => { each.isOld = true; })")
-    console.feed(logs(*(prediction(f"new-{index}", score=0.1, at=NOW - index) for index in range(9))))
+    console.feed(logs(*(prediction(f"new-{index}", score=0.1, at=now() - index) for index in range(9))))
     update(page)
     expect(page.locator(".strip")).to_contain_text("in 18 calls")
     assert page.evaluate("[...document.querySelectorAll('canvas')].every((each) => each.isOld)")

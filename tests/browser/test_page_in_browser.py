@@ -6,7 +6,6 @@ import re
 
 from console_feed import (
     IDENTITY,
-    NOW,
     SPAN,
     TRACE,
     batch,
@@ -14,6 +13,7 @@ from console_feed import (
     label,
     logs,
     metrics,
+    now,
     prediction,
     record,
     span,
@@ -31,7 +31,7 @@ def feed_one(console):
     """Sends one prediction with its spans, event, log line and label."""
     console.feed(
         traces(
-            span("POST /predict", own="aa" * 8, seconds=0.006, start=NOW - 10**6),
+            span("POST /predict", own="aa" * 8, seconds=0.006, start=now() - 10**6),
             span(parent="aa" * 8),
             span("preprocess", own="bb" * 8, parent=SPAN, seconds=0.001),
         ),
@@ -151,7 +151,7 @@ def test_links_lead_to_the_performance_of_a_model(console, open_page):
     regions = {"north": {"tp": 300, "tn": 300, "fp": 30, "fn": 30}, "<i>west": {"tp": 50, "tn": 50, "fp": 50, "fn": 50}}
     console.feed(
         logs(prediction()),
-        metrics(*estimates(at=NOW - HOUR // 2), *training()),
+        metrics(*estimates(at=now() - HOUR // 2), *training()),
         metrics(*estimates(factor=2), *outcomes(), *segments("region", regions)),
     )
     page = open_page()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from console_feed import NOW, logs, metrics, prediction
+from console_feed import logs, metrics, now, prediction
 from console_server import running
 from pages_feed import feed_pages
 from performance_feed import estimates, outcomes, scores
@@ -21,10 +21,10 @@ def filled():
     with running(Options()) as started:
         feed_pages(started)
         started.feed(
-            metrics(*outcomes(at=NOW - 90 * SECOND, start=NOW - 100 * SECOND), instance="two"),
-            metrics(*estimates(at=NOW - 90 * SECOND, start=NOW - 100 * SECOND), instance="two"),
+            metrics(*outcomes(at=now() - 90 * SECOND, start=now() - 100 * SECOND), instance="two"),
+            metrics(*estimates(at=now() - 90 * SECOND, start=now() - 100 * SECOND), instance="two"),
             metrics(*scores([9] * 50, [7] * 50)),
-            logs(prediction("extra", at=NOW)),
+            logs(prediction("extra", at=now())),
         )
         yield started
 

@@ -6,7 +6,7 @@ Sources: langfuse/langfuse#804 and Arize-ai/phoenix#6485 (no way from one record
 from __future__ import annotations
 
 import pytest
-from console_feed import NOW, batch, label, logs, metrics, prediction, record, span, traces
+from console_feed import batch, label, logs, metrics, now, prediction, record, span, traces
 from console_server import running
 from page_steps import update
 from performance_feed import gauge
@@ -35,9 +35,9 @@ def filled():
         started.feed(
             traces(span("POST /predict", own="aa" * 8, seconds=0.006), span(parent="aa" * 8)),
             logs(
-                *(prediction(f"p-{index}", features=features, at=NOW - (9 - index) * SECOND) for index in range(3)),
-                batch("b-1", 3, at=NOW, own="bb" * 8),
-                record("scoring", at=NOW + 2 * 10**6),
+                *(prediction(f"p-{index}", features=features, at=now() - (9 - index) * SECOND) for index in range(3)),
+                batch("b-1", 3, at=now(), own="bb" * 8),
+                record("scoring", at=now() + 2 * 10**6),
             ),
             logs(label("b-1.1", "1", correct=False, own="bb" * 8)),
             metrics(

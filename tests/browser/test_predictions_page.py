@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from console_feed import NOW, batch, failure, label, logs, prediction
+from console_feed import batch, failure, label, logs, now, prediction
 from console_server import running
 from page_steps import expect_links, update
 from playwright.sync_api import expect
@@ -24,13 +24,13 @@ def filled():
                 *(
                     prediction(
                         f"p-{index:03}", features={"age": index, "note": "<b>x</b>"}, score=index / 200,
-                        outcome=str(index % 2), at=NOW - (300 - index) * SECOND,
+                        outcome=str(index % 2), at=now() - (300 - index) * SECOND,
                     )
                     for index in range(150)
                 ),
-                failure("f-1", at=NOW - 2 * SECOND),
-                batch("b-1", 2, at=NOW - SECOND, own="bb" * 8),
-                prediction("o-1", attributes={"ml.model.name": "other"}, at=NOW),
+                failure("f-1", at=now() - 2 * SECOND),
+                batch("b-1", 2, at=now() - SECOND, own="bb" * 8),
+                prediction("o-1", attributes={"ml.model.name": "other"}, at=now()),
             ),
             logs(
                 label("p-007", "0", correct=False), label("p-008", "0", correct=True),
@@ -152,7 +152,7 @@ def test_what_is_typed_stays_while_the_list_is_live(visit, filled):
     page = visit("/predictions")
     page.get_by_label("Feature", exact=True).fill("age>")
     page.locator("h1").click()
-    filled.feed(logs(prediction("late", at=NOW + 10**9)))
+    filled.feed(logs(prediction("late", at=now() + 10**9)))
     update(page)
     expect(page.locator("a[href^='/predictions/late']")).to_be_visible()
     expect(page.get_by_label("Feature", exact=True)).to_have_value("age>")

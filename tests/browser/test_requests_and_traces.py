@@ -8,7 +8,7 @@ openobserve/openobserve#13731 (a trace outside the range), glowroot/glowroot#4 (
 from __future__ import annotations
 
 import pytest
-from console_feed import IDENTITY, NOW, SPAN, TRACE, failure, logs, pairs, prediction, record, span, traces
+from console_feed import IDENTITY, SPAN, TRACE, failure, logs, now, pairs, prediction, record, span, traces
 from console_server import running
 from playwright.sync_api import expect
 
@@ -48,28 +48,28 @@ def with_exception(made):
 def filled():
     """A request with a prediction, one that was refused, one that failed, and a trace of 200 spans."""
     with running(Options()) as started:
-        job = span("chunk", trace=LARGE, own="e0" * 8, parent="e1" * 8, start=NOW - 9 * SECOND)
+        job = span("chunk", trace=LARGE, own="e0" * 8, parent="e1" * 8, start=now() - 9 * SECOND)
         job.links.add(trace_id=bytes.fromhex(TRACE), span_id=bytes.fromhex(SPAN))
         started.feed(
             traces(
-                server("POST /predict", 200, own="a1" * 8, start=NOW - 4 * SECOND, seconds=0.02),
-                span(own=SPAN, parent="a1" * 8, start=NOW - 4 * SECOND, attributes={semconv.PREDICTION_ID: "p-1"}),
-                server("POST /predict", 422, trace=REFUSED, own="b1" * 8, start=NOW - 3 * SECOND),
-                with_exception(server("POST /predict", 500, trace=FAILED, own="c1" * 8, start=NOW - 2 * SECOND)),
+                server("POST /predict", 200, own="a1" * 8, start=now() - 4 * SECOND, seconds=0.02),
+                span(own=SPAN, parent="a1" * 8, start=now() - 4 * SECOND, attributes={semconv.PREDICTION_ID: "p-1"}),
+                server("POST /predict", 422, trace=REFUSED, own="b1" * 8, start=now() - 3 * SECOND),
+                with_exception(server("POST /predict", 500, trace=FAILED, own="c1" * 8, start=now() - 2 * SECOND)),
                 with_exception(
-                    span(trace=FAILED, own="c2" * 8, parent="c1" * 8, start=NOW - 2 * SECOND, error=True, attributes=IDENTITY)
+                    span(trace=FAILED, own="c2" * 8, parent="c1" * 8, start=now() - 2 * SECOND, error=True, attributes=IDENTITY)
                 ),
             ),
             traces(
-                server("GET /cart", 200, trace=LARGE, own="d1" * 8, start=NOW - 9 * SECOND),
-                *(span(f"part {index}", trace=LARGE, own=f"{index + 1:016x}", parent="d1" * 8, start=NOW - 8 * SECOND + index)
+                server("GET /cart", 200, trace=LARGE, own="d1" * 8, start=now() - 9 * SECOND),
+                *(span(f"part {index}", trace=LARGE, own=f"{index + 1:016x}", parent="d1" * 8, start=now() - 8 * SECOND + index)
                   for index in range(200)),
                 job,
                 service="shop",
             ),
             logs(
-                prediction("p-1", own=SPAN, at=NOW - 4 * SECOND),
-                failure("f-1", trace=FAILED, own="c2" * 8, at=NOW - 2 * SECOND),
+                prediction("p-1", own=SPAN, at=now() - 4 * SECOND),
+                failure("f-1", trace=FAILED, own="c2" * 8, at=now() - 2 * SECOND),
                 record("field <i>age</i> is missing", trace=REFUSED, own="b1" * 8),
                 record("no span of this", trace=LOGS_ONLY),
             ),

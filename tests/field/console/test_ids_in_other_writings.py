@@ -6,7 +6,7 @@ import base64
 import json
 
 import pytest
-from console_feed import NOW, logs, record, span, traces
+from console_feed import logs, now, record, span, traces
 
 TRACE, OWN = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"
 JSON = "application/json"
@@ -19,7 +19,7 @@ def in_base64(digits):
 
 def span_json(**more):
     """A span as JavaScript sends it."""
-    return {"traceId": TRACE, "spanId": OWN, "kind": 2, "startTimeUnixNano": NOW, "endTimeUnixNano": NOW + 9} | more
+    return {"traceId": TRACE, "spanId": OWN, "kind": 2, "startTimeUnixNano": now(), "endTimeUnixNano": now() + 9} | more
 
 
 def send(console, body, signal="traces"):
@@ -78,7 +78,7 @@ def test_digits_in_the_place_of_bytes_are_an_id(console):
 @pytest.mark.parametrize("wrong", ["7", "req-2041", "ab" * 17])
 def test_a_line_with_a_wrong_id_is_a_line_without_a_trace(console, wrong):
     """A log record is kept if its ids are not valid (open-telemetry/opentelemetry-proto#442, datalust/seq-tickets#2552)."""
-    line = {"timeUnixNano": NOW, "body": {"stringValue": f"id {wrong}"}, "traceId": wrong, "spanId": wrong}
+    line = {"timeUnixNano": now(), "body": {"stringValue": f"id {wrong}"}, "traceId": wrong, "spanId": wrong}
     assert send(console, {"resourceLogs": [{"scopeLogs": [{"logRecords": [line]}]}]}, "logs").body == b"{}"
     (stored,) = console.get(f"/api/logs?text=id+{wrong}")["logs"]
     assert (stored["trace_id"], stored["span_id"]) == (None, None)
@@ -91,21 +91,20 @@ def test_a_parent_of_zeros_is_no_parent(console):
 
 
 @pytest.mark.parametrize(
-    ("signal", "resource", "former", "records"),
+    ("signal", "resource", "former"),
     [
-        ("traces", "resourceSpans", "instrumentationLibrarySpans", {"spans": [span_json(name="of old", spanId="0a" * 8)]}),
-        (
-            "logs", "resourceLogs", "instrumentationLibraryLogs",
-            {"logRecords": [{"timeUnixNano": NOW, "body": {"stringValue": "of old"}}]},
-        ),
-        (
-            "metrics", "resourceMetrics", "instrumentationLibraryMetrics",
-            {"metrics": [{"name": "of.old", "gauge": {"dataPoints": [{"timeUnixNano": NOW, "asInt": 7}]}}]},
-        ),
+        ("traces", "resourceSpans", "instrumentationLibrarySpans"),
+        ("logs", "resourceLogs", "instrumentationLibraryLogs"),
+        ("metrics", "resourceMetrics", "instrumentationLibraryMetrics"),
     ],
-)  # fmt: skip
-def test_former_names_of_fields_are_read(console, signal, resource, former, records):
+)
+def test_former_names_of_fields_are_read(console, signal, resource, former):
     """A sender from before 2022 loses no record with a success (open-telemetry/opentelemetry-collector#1899)."""
+    records = {
+        "traces": {"spans": [span_json(name="of old", spanId="0a" * 8)]},
+        "logs": {"logRecords": [{"timeUnixNano": now(), "body": {"stringValue": "of old"}}]},
+        "metrics": {"metrics": [{"name": "of.old", "gauge": {"dataPoints": [{"timeUnixNano": now(), "asInt": 7}]}}]},
+    }[signal]
     group = {"instrumentationLibrary": {"name": "library of old"}, **records}
     assert send(console, {resource: [{former: [group]}]}, signal).body == b"{}"
     if signal == "traces":

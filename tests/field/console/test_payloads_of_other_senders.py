@@ -10,7 +10,7 @@ import zlib
 
 import grpc
 import pytest
-from console_feed import NOW, PROTOBUF, logs, record, span, traces
+from console_feed import PROTOBUF, logs, now, record, span, traces
 from console_server import running
 
 from otel_ml.console._options import Options
@@ -22,7 +22,7 @@ JSON = "application/json"
 def span_json(name, own, **more):
     """A span as JavaScript sends it."""
     made = {"traceId": "b1" * 16, "spanId": own * 8, "name": name, "kind": 2}
-    return made | {"startTimeUnixNano": str(NOW), "endTimeUnixNano": str(NOW + 1000)} | more
+    return made | {"startTimeUnixNano": str(now()), "endTimeUnixNano": str(now() + 1000)} | more
 
 
 def send(console, *spans):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from console_feed import NOW, SPAN, TRACE, logs, pairs, record, span
+from console_feed import SPAN, TRACE, logs, now, pairs, record, span
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint
 
-MOMENT = NOW // 10**6 * 10**6
-"""As a clock with milliseconds says it."""
+
+def moment():
+    """As a clock with milliseconds says it."""
+    return now() // 10**6 * 10**6
 
 
 def lines(console, text):
@@ -21,7 +23,7 @@ def lines(console, text):
 def test_lines_of_one_millisecond_stay_in_their_order(console):
     """The newest of them is the one that was written last (metrico/gigapipe#201, grafana/grafana#26714)."""
     trace = "d7" * 16
-    console.feed(logs(*(record(f"step {number}", at=MOMENT, trace=trace) for number in range(12))))
+    console.feed(logs(*(record(f"step {number}", at=moment(), trace=trace) for number in range(12))))
     written = [f"step {number}" for number in range(12)]
     assert [each["body"] for each in lines(console, "step")] == written[::-1]
     assert [each["body"] for each in console.get(f"/api/traces/{trace}")["logs"]] == written
@@ -32,7 +34,7 @@ def test_lines_of_one_millisecond_stay_in_their_order(console):
 
 def test_equal_lines_of_one_moment_are_several(console):
     """A line that was written three times is there three times, however often it is delivered (grafana/loki#15425)."""
-    sent = logs(*(record("retrying", at=MOMENT) for _ in range(3)))
+    sent = logs(*(record("retrying", at=moment()) for _ in range(3)))
     console.feed(sent, sent)
     assert len(lines(console, "retrying")) == 3
 
@@ -53,7 +55,7 @@ def test_metrics_of_one_name_are_apart_if_their_meters_are(console, what):
         elif what == "version":
             scoped.scope.version = str(number)
         unit = "s" * number if what == "unit" else "1"
-        point = NumberDataPoint(as_int=number, time_unix_nano=NOW)
+        point = NumberDataPoint(as_int=number, time_unix_nano=now())
         scoped.metrics.append(Metric(name=f"lag.{what}", unit=unit, gauge=Gauge(data_points=[point])))
     console.feed(sent)
     (found,) = (each for each in console.get("/api/metrics")["metrics"] if each["name"] == f"lag.{what}")
@@ -85,7 +87,7 @@ def test_a_sender_without_a_name_is_a_service(console, name):
 def test_a_machine_without_a_service_is_none(console):
     """Metrics of a machine have no service, and are given none."""
     sent = ExportMetricsServiceRequest()
-    point = NumberDataPoint(as_int=1, time_unix_nano=NOW)
+    point = NumberDataPoint(as_int=1, time_unix_nano=now())
     metric = Metric(name="system.cpu.load_average.1m", gauge=Gauge(data_points=[point]))
     sent.resource_metrics.add().scope_metrics.add().metrics.append(metric)
     console.feed(sent)

@@ -6,7 +6,7 @@ import http.client
 import json
 
 import pytest
-from console_feed import NOW, PROTOBUF, span, traces
+from console_feed import PROTOBUF, now, span, traces
 from console_server import running
 
 from otel_ml.console._options import Options
@@ -98,7 +98,7 @@ def test_slashes_too_many_lose_nothing(console, own, path):
 
     Source: open-telemetry/opentelemetry-js#3269.
     """
-    body = traces(span(f"by {path}", trace="5a" * 16, own=own * 8, start=NOW)).SerializeToString()
+    body = traces(span(f"by {path}", trace="5a" * 16, own=own * 8, start=now())).SerializeToString()
     assert console.send(path, body, content_type=PROTOBUF).status == 200
     assert f"by {path}" in {each["name"] for each in console.get("/api/traces/" + "5a" * 16)["spans"]}
     assert json.loads(console.send(path, b"{}", content_type="application/json").body) == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from console_feed import IDENTITY, NOW, logs, metrics, record, span, traces
+from console_feed import IDENTITY, logs, metrics, now, record, span, traces
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, Summary, SummaryDataPoint
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -29,9 +29,9 @@ def test_a_server_may_share_the_id_of_its_caller(console):
     """
     trace, own = "a8" * 16, "a8" * 8
     called = of_kind(Span.SPAN_KIND_CLIENT, "call", trace=trace, own=own)
-    prepared = span("prepare", trace=trace, own="a6" * 8, parent=own, start=NOW + 1)
-    served = of_kind(Span.SPAN_KIND_SERVER, "serve", trace=trace, own=own, start=NOW + 2)
-    inner = span("query", trace=trace, own="a7" * 8, parent=own, start=NOW + 3)
+    prepared = span("prepare", trace=trace, own="a6" * 8, parent=own, start=now() + 1)
+    served = of_kind(Span.SPAN_KIND_SERVER, "serve", trace=trace, own=own, start=now() + 2)
+    inner = span("query", trace=trace, own="a7" * 8, parent=own, start=now() + 3)
     for _ in range(2):
         console.feed(traces(called, prepared, service="front"), traces(served, inner, service="back"))
     spans = console.get(f"/api/traces/{trace}")["spans"]
@@ -89,7 +89,7 @@ def test_a_summary_has_the_quantiles_that_it_states(console, shares):
     name = f"gc.{len(shares)}.{shares[1]}"
     points = [
         SummaryDataPoint(
-            start_time_unix_nano=NOW - 60 * SECOND, time_unix_nano=NOW - (9 - step) * SECOND, count=step, sum=step,
+            start_time_unix_nano=now() - 60 * SECOND, time_unix_nano=now() - (9 - step) * SECOND, count=step, sum=step,
             quantile_values=[
                 SummaryDataPoint.ValueAtQuantile(quantile=share, value=math.nan if step == 1 else share * step)
                 for share in shares

@@ -6,7 +6,7 @@ import math
 import time
 
 import pytest
-from console_feed import NOW, logs, metrics, prediction, record, span, traces
+from console_feed import logs, metrics, now, prediction, record, span, traces
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     ExponentialHistogram,
     ExponentialHistogramDataPoint,
@@ -31,10 +31,15 @@ def charts(console, name):
     }
 
 
-def exponential(count, *, at=NOW, temporality=CUMULATIVE, **parts):
+def exponential(count, *, at=None, temporality=CUMULATIVE, **parts):
     """A histogram with the buckets (1, 2], (2, 4], (4, 8]."""
     point = ExponentialHistogramDataPoint(
-        count=count, sum=3.0 * count, scale=0, start_time_unix_nano=NOW - 60 * SECOND, time_unix_nano=at, **parts
+        count=count,
+        sum=3.0 * count,
+        scale=0,
+        start_time_unix_nano=now() - 60 * SECOND,
+        time_unix_nano=at or now(),
+        **parts,
     )
     return ExponentialHistogram(data_points=[point], aggregation_temporality=temporality)
 
@@ -100,10 +105,11 @@ def test_the_colours_of_a_terminal_are_not_in_the_text(console):
 def test_a_number_that_is_none_breaks_no_page(console, value):
     """Pages and API show the other values of the metric or prediction (G-Research/fasttrackml#435)."""
     name = f"loss.{value}"
-    given = [(value, NOW - 2 * SECOND), (0.5, NOW - SECOND), (value, NOW)]
+    given = [(value, now() - 2 * SECOND), (0.5, now() - SECOND), (value, now())]
     points = [NumberDataPoint(as_double=each, time_unix_nano=at) for each, at in given]
     total = [
-        NumberDataPoint(as_double=each, time_unix_nano=at, start_time_unix_nano=NOW - 60 * SECOND) for each, at in given
+        NumberDataPoint(as_double=each, time_unix_nano=at, start_time_unix_nano=now() - 60 * SECOND)
+        for each, at in given
     ]
     console.feed(
         metrics(
@@ -125,7 +131,7 @@ def test_a_number_that_is_none_breaks_no_page(console, value):
 
 def test_a_delta_whose_begin_is_unknown_has_no_rate_since_1970(console):
     """A first delta without a start gives no rate, the second one counts since the first (SigNoz/signoz#2505)."""
-    points = [NumberDataPoint(as_int=5, time_unix_nano=NOW - at * SECOND) for at in (20, 10)]
+    points = [NumberDataPoint(as_int=5, time_unix_nano=now() - at * SECOND) for at in (20, 10)]
     metric = Metric(name="d", sum=Sum(data_points=points, aggregation_temporality=DELTA, is_monotonic=True))
     console.feed(metrics(metric))
     assert charts(console, "d") == {"rate": [0.5]}
@@ -136,20 +142,20 @@ def test_deltas_of_one_step_count_together(console):
     points = [
         HistogramDataPoint(
             count=4, sum=8.0, bucket_counts=[0, 4, 0], explicit_bounds=[1.0, 3.0],
-            start_time_unix_nano=NOW - (at + 10) * SECOND, time_unix_nano=NOW - at * SECOND,
+            start_time_unix_nano=now() - (at + 10) * SECOND, time_unix_nano=now() - at * SECOND,
         )
         for at in (20, 10, 0)
     ]  # fmt: skip
     metric = Metric(name="dh", histogram=Histogram(data_points=points, aggregation_temporality=DELTA))
     console.feed(metrics(metric))
-    window = f"since={(NOW - 40 * SECOND) / 1e9}&until={(NOW + SECOND) / 1e9}&steps=1"
+    window = f"since={(now() - 40 * SECOND) / 1e9}&until={(now() + SECOND) / 1e9}&steps=1"
     found = console.get(f"/api/series?name=dh&{window}")["metrics"][0]["series"][0]["figures"]
     assert (found["rate"], found["mean"], found["p50"]) == ([0.4], [2.0], [2.0])
 
 
 def test_exponential_histograms_have_percentiles(console):
     """Percentiles come from what was observed between two points, also if the buckets grew (microsoft/aspire#6239)."""
-    first = exponential(2, at=NOW - SECOND, positive={"offset": 1, "bucket_counts": [2]})
+    first = exponential(2, at=now() - SECOND, positive={"offset": 1, "bucket_counts": [2]})
     second = exponential(6, positive={"offset": 0, "bucket_counts": [4, 2]})
     console.feed(
         metrics(Metric(name="eh", exponential_histogram=first)),
@@ -172,7 +178,7 @@ def test_an_exponential_histogram_has_values_of_both_signs(console):
 def test_a_scale_that_changed_gives_no_percentiles_of_that_step(console):
     """Between buckets of two widths it is unknown which observations are new (microsoft/aspire#6239)."""
     wide = exponential(4, positive={"offset": 0, "bucket_counts": [2, 2]})
-    narrow = exponential(2, at=NOW - SECOND, positive={"offset": 5, "bucket_counts": [2]})
+    narrow = exponential(2, at=now() - SECOND, positive={"offset": 5, "bucket_counts": [2]})
     narrow.data_points[0].scale = 2
     console.feed(
         metrics(Metric(name="w", exponential_histogram=narrow)), metrics(Metric(name="w", exponential_histogram=wide))

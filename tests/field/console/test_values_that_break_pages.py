@@ -8,7 +8,7 @@ import json
 import math
 
 import pytest
-from console_feed import IDENTITY, NOW, counter, label, logs, metrics, pairs, prediction, record
+from console_feed import IDENTITY, counter, label, logs, metrics, now, pairs, prediction, record
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     Gauge,
@@ -35,7 +35,7 @@ KINDS = ("gauge", "sum", "histogram")
 
 def of_kind(kind, name, figure, at, attributes):
     """A metric of a kind with one figure."""
-    given = {"time_unix_nano": at, "start_time_unix_nano": NOW - 10**9, "attributes": attributes}
+    given = {"time_unix_nano": at, "start_time_unix_nano": now() - 10**9, "attributes": attributes}
     if kind == "histogram":
         point = HistogramDataPoint(count=3, sum=figure, explicit_bounds=[1.0], bucket_counts=[1, 2], **given)
         return Metric(name=name, histogram=Histogram(data_points=[point], aggregation_temporality=2))
@@ -114,7 +114,7 @@ def test_a_figure_that_is_none_breaks_no_page(console, figure):
     known = [each for each in vars(semconv).values() if isinstance(each, semconv.Metric)]
     console.feed(
         *(
-            metrics(*(of_kind(kind, each.name, figure, NOW + at, some) for kind in KINDS for each in known))
+            metrics(*(of_kind(kind, each.name, figure, now() + at, some) for kind in KINDS for each in known))
             for at in range(2)
         )
     )

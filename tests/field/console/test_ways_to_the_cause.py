@@ -7,7 +7,7 @@ import re
 from urllib.parse import urlencode
 
 import pytest
-from console_feed import NOW, SPAN, TRACE, logs, metrics, pairs, prediction, record, span, traces
+from console_feed import SPAN, TRACE, logs, metrics, now, pairs, prediction, record, span, traces
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar, Histogram, HistogramDataPoint, Metric
 
@@ -21,8 +21,8 @@ def test_the_text_of_an_exception_is_found(console):
     """Search reads the exception of an error as well as its line (coroot/coroot#129)."""
     console.feed(
         logs(
-            record("prediction failed", FAILED, severity=17, at=NOW - 1),
-            record("all is well", {"note": "income_2 was dropped"}, at=NOW - 2),
+            record("prediction failed", FAILED, severity=17, at=now() - 1),
+            record("all is well", {"note": "income_2 was dropped"}, at=now() - 2),
             service="search",
         )
     )
@@ -42,9 +42,9 @@ def test_search_takes_each_character_as_it_is(console, text):
 def test_a_record_without_a_body_shows_what_it_has(console):
     """An exception or attributes stand for the line that a record does not have (unkeyed/unkey#4988)."""
     bare = [
-        LogRecord(time_unix_nano=NOW, severity_number=17, attributes=pairs(FAILED)),
-        LogRecord(time_unix_nano=NOW, event_name="session.start", attributes=pairs({"user": "u-7", "beta": True})),
-        LogRecord(time_unix_nano=NOW, attributes=pairs({})),
+        LogRecord(time_unix_nano=now(), severity_number=17, attributes=pairs(FAILED)),
+        LogRecord(time_unix_nano=now(), event_name="session.start", attributes=pairs({"user": "u-7", "beta": True})),
+        LogRecord(time_unix_nano=now(), attributes=pairs({})),
     ]
     console.feed(logs(*bare, service="no-body"))
     shown = console.send("/logs?service=no-body").body.decode()
@@ -52,19 +52,24 @@ def test_a_record_without_a_body_shows_what_it_has(console):
     assert "user=u-7, beta=true" in shown
 
 
-def exemplar(value, trace, at=NOW):
+def exemplar(value, trace, at=None):
     """An observation of a trace."""
     ids = {"trace_id": bytes.fromhex(trace), "span_id": bytes.fromhex(SPAN)} if trace else {}
-    return Exemplar(as_double=value, time_unix_nano=at, **ids)
+    return Exemplar(as_double=value, time_unix_nano=at or now(), **ids)
 
 
 def test_exemplars_lead_to_their_traces(console):
     """The page of a metric links each exemplar to its span; one without a trace is left out (microsoft/aspire#10678)."""
-    made = [exemplar(0.25, TRACE), exemplar(0.5, ""), exemplar(0.75, "00" * 16), exemplar(1.5, "a7" * 16, NOW - SECOND)]
+    made = [
+        exemplar(0.25, TRACE),
+        exemplar(0.5, ""),
+        exemplar(0.75, "00" * 16),
+        exemplar(1.5, "a7" * 16, now() - SECOND),
+    ]
     points = [
         HistogramDataPoint(
             count=4, sum=3.0, bucket_counts=[4, 0], explicit_bounds=[9.0], exemplars=made,
-            start_time_unix_nano=NOW - 60 * SECOND, time_unix_nano=NOW - at * SECOND,
+            start_time_unix_nano=now() - 60 * SECOND, time_unix_nano=now() - at * SECOND,
         )
         for at in (5, 0)
     ]  # fmt: skip
@@ -79,11 +84,11 @@ def test_exemplars_lead_to_their_traces(console):
 
 def test_a_trace_says_that_clocks_differ(console):
     """Times stay as they were sent, and a span that begins before its caller is explained (grafana/grafana#93060)."""
-    of = {"trace": "a8" * 16, "start": NOW}
+    of = {"trace": "a8" * 16, "start": now()}
     caller = span("call", own="a1" * 8, **of)
     beside = span("same clock", own="a2" * 8, parent="a1" * 8, **of)
-    early = span("early", own="a3" * 8, parent="a1" * 8, **of | {"start": NOW - 90 * SECOND})
-    queued = span("of its own", own="a4" * 8, parent="a1" * 8, **of | {"start": NOW - 90 * SECOND})
+    early = span("early", own="a3" * 8, parent="a1" * 8, **of | {"start": now() - 90 * SECOND})
+    queued = span("of its own", own="a4" * 8, parent="a1" * 8, **of | {"start": now() - 90 * SECOND})
     console.feed(
         traces(caller, queued, service="caller"), traces(beside, service="beside"), traces(early, service="early")
     )
@@ -94,7 +99,7 @@ def test_a_trace_says_that_clocks_differ(console):
 
 def test_records_that_no_page_shows_are_named(console):
     """Records of a clock that is behind arrive, are in no range, and are on the overview (jaegertracing/jaeger#2286)."""
-    old, long = NOW - 7200 * SECOND, span("long", own="a5" * 8, start=NOW - 7200 * SECOND, seconds=7199.0)
+    old, long = now() - 7200 * SECOND, span("long", own="a5" * 8, start=now() - 7200 * SECOND, seconds=7199.0)
     endless = span("never ends", own="a4" * 8)
     endless.end_time_unix_nano = 0
     console.feed(
@@ -114,7 +119,7 @@ def test_records_that_no_page_shows_are_named(console):
 def test_each_try_of_a_call_has_its_own_page(console):
     """A call that was tried again has one id and version twice; each row leads to its own."""
     for turn, outcome in enumerate(("first", "second")):
-        more = {"attributes": {semconv.MODEL_NAME: "retried"}, "trace": f"{turn + 1:032x}", "at": NOW - turn * SECOND}
+        more = {"attributes": {semconv.MODEL_NAME: "retried"}, "trace": f"{turn + 1:032x}", "at": now() - turn * SECOND}
         console.feed(logs(prediction("order-17", outcome=outcome, **more)))
     shown = console.send("/predictions?model=retried").body.decode()
     links = re.findall(r'href="(/predictions/order-17[^"]*)"', shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import time
 import urllib.error
 import urllib.request
@@ -21,10 +22,25 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from otel_ml import semconv
 
 PROTOBUF = "application/x-protobuf"
-NOW = time.time_ns()
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
 IDENTITY = {semconv.MODEL_NAME: "fraud", semconv.MODEL_VERSION: "1.0.0", semconv.MODEL_ROLE: "primary"}
+_moments: dict[str, int] = {}
+
+
+def now() -> int:
+    """Returns one moment for all tests of a module, at most ten seconds before the first of them that asks.
+
+    A constant would be as old as the whole run, and what counts from it would leave the ranges of the pages.
+    """
+    module, _, test = os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")
+    if not test:
+        raise RuntimeError("call now() in a test or a fixture: the moment of an import is as old as the run")
+    if module not in _moments:
+        _moments.clear()
+        # what a test puts a second later is not in the future
+        _moments[module] = time.time_ns() - 10 * 10**9
+    return _moments[module]
 
 
 def pairs(values: dict[str, Any]) -> list[KeyValue]:
@@ -68,9 +84,10 @@ def metrics(*some: Metric, instance: str = "one") -> ExportMetricsServiceRequest
 
 
 def span(
-    name: str = "predict fraud", *, trace: str = TRACE, own: str = SPAN, parent: str = "", start: int = NOW,
+    name: str = "predict fraud", *, trace: str = TRACE, own: str = SPAN, parent: str = "", start: int | None = None,
     seconds: float = 0.004, error: bool = False, attributes: dict[str, Any] | None = None,
 ) -> Span:  # fmt: skip
+    start = now() if start is None else start
     return Span(
         trace_id=bytes.fromhex(trace),
         span_id=bytes.fromhex(own),
@@ -86,10 +103,10 @@ def span(
 
 def record(
     body: str, attributes: dict[str, Any] | None = None, *, event: str = "", trace: str = TRACE, own: str = SPAN,
-    at: int = NOW, severity: int = 9,
+    at: int | None = None, severity: int = 9,
 ) -> LogRecord:  # fmt: skip
     return LogRecord(
-        time_unix_nano=at,
+        time_unix_nano=now() if at is None else at,
         severity_number=severity,
         severity_text="ERROR" if severity >= 17 else "INFO",
         event_name=event,
@@ -139,9 +156,11 @@ def label(prediction_id: str = "p-1", value: str = "1", *, correct: bool | None 
 
 
 def counter(
-    value: int, *, name: str = semconv.PREDICTIONS.name, at: int = NOW, start: int = NOW - 10**9,
+    value: int, *, name: str = semconv.PREDICTIONS.name, at: int | None = None, start: int | None = None,
     temporality: int = 2, attributes: dict[str, Any] | None = None,
 ) -> Metric:  # fmt: skip
+    at = now() if at is None else at
+    start = now() - 10**9 if start is None else start
     point = NumberDataPoint(
         as_int=value, time_unix_nano=at, start_time_unix_nano=start, attributes=pairs(attributes or IDENTITY)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from console_feed import IDENTITY, NOW, counter, pairs
+from console_feed import IDENTITY, counter, now, pairs
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint
 
 from otel_ml import semconv
@@ -19,18 +19,20 @@ EXPECTED = {"0": (500, 450.0, 40.0), "1": (500, 440.0, 45.0)}
 """Of each predicted class: predictions, the right ones that are expected, and their variance."""
 
 
-def total(metric: semconv.Metric, value: float, *, at: int = NOW, start: int = NOW - HOUR, **more: Any) -> Metric:
+def total(
+    metric: semconv.Metric, value: float, *, at: int | None = None, start: int | None = None, **more: Any
+) -> Metric:
     """A counter; `of` are its own attributes, `identity` those of the model."""
-    found = counter(
-        0, name=metric.name, at=at, start=start, attributes={**more.get("identity", IDENTITY), **more.get("of", {})}
-    )
+    start = now() - HOUR if start is None else start
+    attributes = {**more.get("identity", IDENTITY), **more.get("of", {})}
+    found = counter(0, name=metric.name, at=at, start=start, attributes=attributes)
     found.sum.data_points[0].as_double = value
     return found
 
 
 def gauge(metric: semconv.Metric, value: float, of: dict[str, str] | None = None) -> Metric:
     """A gauge of the model."""
-    point = NumberDataPoint(as_double=value, time_unix_nano=NOW, attributes=pairs({**IDENTITY, **(of or {})}))
+    point = NumberDataPoint(as_double=value, time_unix_nano=now(), attributes=pairs({**IDENTITY, **(of or {})}))
     return Metric(name=metric.name, gauge=Gauge(data_points=[point]))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from console_feed import (
-    NOW,
     SPAN,
     TRACE,
     failure,
     label,
     logs,
     metrics,
+    now,
     pairs,
     prediction,
     record,
@@ -33,7 +33,7 @@ ERROR = {
 def failed_span():
     """A span that an exception ended."""
     found = span(error=True, attributes={semconv.PREDICTION_ID: "f-1"})
-    found.events.append(Span.Event(name=semconv.EXCEPTION_EVENT, time_unix_nano=NOW, attributes=pairs(ERROR)))
+    found.events.append(Span.Event(name=semconv.EXCEPTION_EVENT, time_unix_nano=now(), attributes=pairs(ERROR)))
     return found
 
 
@@ -113,7 +113,7 @@ def test_a_trace_has_all_that_belongs_to_it(console):
 
 def test_data_and_performance_have_a_range(console):
     """Counters outside of the range do not count, and one feature comes with its bins."""
-    early = NOW - 5 * HOUR
+    early = now() - 5 * HOUR
     console.feed(
         metrics(
             *bins("age", {"00 (-inf, 30)": 0.5, "01 [30, inf)": 0.5}),
@@ -127,7 +127,7 @@ def test_data_and_performance_have_a_range(console):
             ),
         )
     )
-    recent = (NOW - 2 * HOUR) / 1e9
+    recent = (now() - 2 * HOUR) / 1e9
     assert len(console.get("/api/performance?model=fraud")["versions"]) == 2
     (version,) = console.get(f"/api/performance?model=fraud&since={recent}")["versions"]
     assert version["version"] == CANARY[semconv.MODEL_VERSION]
@@ -144,10 +144,10 @@ def test_what_is_cut_is_said(console):
     (jaegertracing/jaeger#8488).
     """
     kinds = [
-        record(f"line {number}", ERROR | {semconv.EXCEPTION_TYPE: f"Kind{number % 7}Error"}, at=NOW + number)
+        record(f"line {number}", ERROR | {semconv.EXCEPTION_TYPE: f"Kind{number % 7}Error"}, at=now() + number)
         for number in range(201)
     ]
-    console.feed(traces(span()), logs(*kinds, *(prediction(f"p-{number}", at=NOW + number) for number in range(101))))
+    console.feed(traces(span()), logs(*kinds, *(prediction(f"p-{number}", at=now() + number) for number in range(101))))
     for path, count in (("/api/predictions/p-1", 7), (f"/api/traces/{TRACE}", 7)):
         found = console.get(path)
         assert (len(found["logs"]), found["logs_truncated"], len(found["exceptions"])) == (200, True, count)

@@ -11,7 +11,7 @@ import re
 from urllib.parse import quote
 
 import pytest
-from console_feed import IDENTITY, NOW, counter, label, logs, metrics, prediction, record
+from console_feed import IDENTITY, counter, label, logs, metrics, now, prediction, record
 from console_server import running
 
 from otel_ml import semconv
@@ -20,7 +20,7 @@ from otel_ml.console._options import Options
 SPANS = {"b": "b1" * 8, "large": "b2" * 8, "typed": "b3" * 8}
 
 
-def batch(name, rows, *, size=None, at=NOW, **content):
+def batch(name, rows, *, size=None, at=None, **content):
     """A batch with these rows."""
     attributes = {semconv.PREDICTION_ID: name, semconv.PREDICTION_BATCH_SIZE_ATTRIBUTE: size or len(rows)}
     body = json.dumps({"rows": rows} | content)
@@ -33,14 +33,14 @@ def filled():
     with running(Options()) as started:
         started.feed(
             logs(
-                prediction("p", outcome="1", score=0.7, at=NOW),
+                prediction("p", outcome="1", score=0.7, at=now()),
                 batch("b", [
                     {"features": {"age": 20}, "prediction": "1", "score": 0.9},
                     {"features": {"age": 30}, "prediction": "1", "score": 0.8, "id": "own"},
                     {"features": {"age": 40}, "prediction": "0", "score": 0.1},
-                ], at=NOW + 1),
-                batch("large", [{"id": "r0", "prediction": "1"}], size=200, at=NOW + 2, rows_omitted=199),
-                batch("typed", [{"prediction": True}, {"prediction": 1.0}, {"prediction": 7}], at=NOW + 3),
+                ], at=now() + 1),
+                batch("large", [{"id": "r0", "prediction": "1"}], size=200, at=now() + 2, rows_omitted=199),
+                batch("typed", [{"prediction": True}, {"prediction": 1.0}, {"prediction": 7}], at=now() + 3),
             ),
             logs(
                 label("p", "0", correct=False),
@@ -63,7 +63,7 @@ def segmented():
     counted = [("region", value) for value in ("west", "east", semconv.OTHER, semconv.SEGMENT_MISSING_VALUE)]
     with running(Options()) as started:
         started.feed(
-            logs(*(prediction(name, features=each, at=NOW + at) for at, (name, each) in enumerate(values.items()))),
+            logs(*(prediction(name, features=each, at=now() + at) for at, (name, each) in enumerate(values.items()))),
             metrics(*(
                 counter(5, name=semconv.SEGMENT_PREDICTIONS.name, attributes={
                     **IDENTITY, semconv.SEGMENT_NAME: column, semconv.SEGMENT_VALUE: value,

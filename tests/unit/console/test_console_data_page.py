@@ -7,7 +7,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from console_feed import IDENTITY, NOW, counter, logs, metrics, prediction
+from console_feed import IDENTITY, counter, logs, metrics, now, prediction
 from performance_feed import CANARY, gauge, segment
 
 from otel_ml import semconv
@@ -25,7 +25,6 @@ from otel_ml.console.web.charts._data_charts import changed_bins
 MINUTE = 60 * 10**9
 RANGES = ("00 (-inf, 20)", "01 [20, 40)", "02 [40, inf)")
 COLOURS = ("red", "blue", semconv.OTHER, semconv.UNSEEN)
-VIEW = PageView("fraud", "1h", TimeRange.of(NOW - 60 * MINUTE, NOW, MINUTE))
 
 
 def reference(name, shares):
@@ -36,11 +35,11 @@ def reference(name, shares):
         yield gauge(semconv.FEATURE_REFERENCE_SHARE, share, {**of, semconv.FEATURE_BIN: label})
 
 
-def counts(name, values, *, at=NOW, identity=IDENTITY):
+def counts(name, values, *, at=None, identity=IDENTITY):
     """What was counted until a moment, in a process that began half an hour ago."""
     for label, times in values.items():
         of = {**identity, semconv.FEATURE_NAME: name, semconv.PROFILE_ID: "p", semconv.FEATURE_BIN: label}
-        yield counter(times, name=semconv.FEATURE_VALUES.name, attributes=of, at=at, start=NOW - 30 * MINUTE)
+        yield counter(times, name=semconv.FEATURE_VALUES.name, attributes=of, at=at or now(), start=now() - 30 * MINUTE)
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +57,9 @@ def read(opened):
         with opened.cursor() as cursor:
             cursor.execute("delete from points")
         for metric in some:
-            opened.insert(metric_rows(metrics(metric), NOW).rows)
+            opened.insert(metric_rows(metrics(metric), now()).rows)
         with opened.cursor() as cursor:
-            return query(cursor, Span("fraud", NOW - 60 * MINUTE), **more)
+            return query(cursor, Span("fraud", now() - 60 * MINUTE), **more)
 
     return found
 
@@ -69,7 +68,7 @@ def test_each_bin_has_its_share_beside_that_of_the_reference(read):
     """Ranges stand in their order, and all of them together are the PSI of the feature."""
     shares = dict(zip(reversed(RANGES), (0.5, 0.3, 0.2), strict=True))
     some = [*reference("age", shares), *counts("age", dict(zip(RANGES, (100, 100, 800), strict=True)))]
-    (row,) = read(features_with_bins, *some, edges=[NOW - MINUTE], shown=1)
+    (row,) = read(features_with_bins, *some, edges=[now() - MINUTE], shown=1)
     assert [(each["bin"], each["share"], each["expected"]) for each in row["bins"]] == [
         (RANGES[0], 0.1, 0.2), (RANGES[1], 0.1, 0.3), (RANGES[2], 0.8, 0.5),
     ]  # fmt: skip
@@ -91,16 +90,16 @@ def test_categories_stand_by_their_share_and_others_last(read):
 def test_only_features_that_are_shown_are_judged_in_each_period(read):
     """Of a model with many features, the ones beyond the list have no periods unless one of them is asked for."""
     some = [each for name in "abc" for each in (*reference(name, dict.fromkeys("xy", 0.5)), *counts(name, {"x": 9}))]
-    rows = read(features_with_bins, *some, edges=[NOW - MINUTE], shown=1, chosen="c")
+    rows = read(features_with_bins, *some, edges=[now() - MINUTE], shown=1, chosen="c")
     assert ["periods" in row for row in rows] == [True, *(row["feature"] == "c" for row in rows[1:])]
 
 
 def test_labels_are_judged_in_each_period(read):
     """The distribution of the labels is counted by a metric without the name of a feature, and has periods too."""
     of = {**IDENTITY, semconv.PROFILE_ID: "p", semconv.FEATURE_BIN: "x"}
-    labels = counter(9, name=semconv.EVAL_LABEL_BIN.name, attributes=of, at=NOW, start=NOW - 30 * MINUTE)
+    labels = counter(9, name=semconv.EVAL_LABEL_BIN.name, attributes=of, at=now(), start=now() - 30 * MINUTE)
     some = [*reference(semconv.LABEL_FEATURE, {"x": 1.0}), *reference("a", {"x": 1.0}), *counts("a", {"x": 5}), labels]
-    rows = read(features_with_bins, *some, edges=[NOW - MINUTE], shown=2)
+    rows = read(features_with_bins, *some, edges=[now() - MINUTE], shown=2)
     assert {row["feature"]: [each["values"] for each in row["periods"]] for row in rows} == {
         "a": [0, 5], semconv.LABEL_FEATURE: [0, 9],
     }  # fmt: skip
@@ -136,7 +135,8 @@ def test_what_changed_is_what_makes_up_the_psi(read):
 def test_a_bin_leads_to_its_predictions(label, bins, text, filters):
     """The list is narrowed to values in the bin; a bin of a sensitive column, which says nothing of values, has no link."""
     row = {"feature": "age", "version": "1.0.0", "role": "primary", "bins": [{"bin": each} for each in bins]}
-    link = bin_link(VIEW, row, label)
+    view = PageView("fraud", "1h", TimeRange.of(now() - 60 * MINUTE, now(), MINUTE))
+    link = bin_link(view, row, label)
     assert bin_text(label) == text
     assert (None if link is None else parse_qs(urlsplit(link).query)["feature"]) == filters
 
@@ -148,12 +148,12 @@ def test_unseen_and_missing_values_lead_to_their_predictions(console):
     console.feed(
         metrics(
             *reference("country", shares), *counts("country", {"DE": 100, semconv.UNSEEN: 100}),
-            counter(100, name=semconv.FEATURE_MISSING.name, attributes=of, start=NOW - 30 * MINUTE),
+            counter(100, name=semconv.FEATURE_MISSING.name, attributes=of, start=now() - 30 * MINUTE),
             *(gauge(semconv.FEATURE_EXPECTED_SHARE, 0.001, {**of, semconv.PROFILE_ID: "p", semconv.FEATURE_FINDING: each})
               for each in ("missing", "unseen")),
         ),
-        logs(*(prediction(name, features={"country": name}, at=NOW) for name in ("DE", "FR")),
-             prediction("none", features={"country": None}, at=NOW)),
+        logs(*(prediction(name, features={"country": name}, at=now()) for name in ("DE", "FR")),
+             prediction("none", features={"country": None}, at=now())),
     )  # fmt: skip
     page = console.send("/data?model=fraud&feature=country&range=1h").body.decode()
     strip, changed = page.partition('class="columns"')[::2]
@@ -174,7 +174,7 @@ def test_the_list_has_one_row_a_feature(console):
         some.append(metric)
     some += counts("age", dict.fromkeys(RANGES, 400))
     some += counts("age", dict(zip(RANGES, (700, 110, 110), strict=True)), identity=CANARY)
-    console.feed(metrics(*some), logs(prediction(features={"age": 7}, at=NOW)))
+    console.feed(metrics(*some), logs(prediction(features={"age": 7}, at=now())))
     page = console.send("/data?model=fraud&range=1h").body.decode()
     rows = re.findall(r"<tr>\s*<td class=.name.>.*?</tr>", page, re.DOTALL)
     assert len(rows) == 2
@@ -201,8 +201,8 @@ def test_the_list_states_once_what_all_features_have_in_common(console):
         of = {**IDENTITY, semconv.FEATURE_NAME: name, semconv.PROFILE_ID: "p", semconv.FEATURE_FINDING: finding}
         some.append(gauge(semconv.FEATURE_EXPECTED_SHARE, 0.003, of))
     of = {**IDENTITY, semconv.FEATURE_NAME: "pay", semconv.PROFILE_ID: "p"}
-    some.append(counter(5, name=semconv.FEATURE_MISSING.name, attributes=of, start=NOW - 30 * MINUTE))
-    console.feed(metrics(*some), logs(prediction(features={"age": 7}, at=NOW)))
+    some.append(counter(5, name=semconv.FEATURE_MISSING.name, attributes=of, start=now() - 30 * MINUTE))
+    console.feed(metrics(*some), logs(prediction(features={"age": 7}, at=now())))
     page = console.send("/data?model=fraud&range=1h").body.decode()
     assert re.search(r"Last hour of version 1\.0\.0 against the training reference · 0 of 2 features", page)
     rows = re.findall(r"<tr>\s*<td class=.name.>.*?</tr>", page, re.DOTALL)
@@ -217,7 +217,7 @@ def test_two_versions_stand_in_the_rows(console):
         for pair in metric.gauge.data_points[0].attributes:
             pair.value.string_value = CANARY.get(pair.key, pair.value.string_value)
         some.append(metric)
-    console.feed(metrics(*some), logs(prediction(features={"age": 7}, at=NOW)))
+    console.feed(metrics(*some), logs(prediction(features={"age": 7}, at=now())))
     page = console.send("/data?model=fraud&range=1h").body.decode()
     assert ("and 1 more" in page, "of version" in page) == (True, False)
 
@@ -228,7 +228,7 @@ def test_a_small_psi_looks_small(console):
     some = [each for name in ("calm", "wild") for each in reference(name, shares)]
     some += counts("calm", dict(zip(RANGES, (410, 400, 390), strict=True)))
     some += counts("wild", dict(zip(RANGES, (900, 150, 150), strict=True)))
-    console.feed(metrics(*some), logs(prediction(features={"calm": 7}, at=NOW)))
+    console.feed(metrics(*some), logs(prediction(features={"calm": 7}, at=now())))
     page = console.send("/data?model=fraud&range=1h").body.decode()
     heights = {
         re.search(r"<strong>(\w+)", row)[1]: min(int(y) for y in re.findall(r"\d+,(\d+)", row.partition("points=")[2]))
@@ -259,7 +259,7 @@ def test_segments_have_their_share_over_time(read):
         for value, times in (("north", 75), ("south", 25))
     ]
     some.append(segment("region", "south", semconv.SEGMENT_MISSING, 50))
-    rows = read(segment_shares, *some, edges=[NOW - MINUTE])
+    rows = read(segment_shares, *some, edges=[now() - MINUTE])
     assert [(row["value"], row["share"], row["missing"], row["shares"]) for row in rows] == [
         ("north", 0.75, 0, [None, 0.75]), ("south", 0.25, 2, [None, 0.25]),
     ]  # fmt: skip

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from console_feed import (
     IDENTITY,
-    NOW,
     SPAN,
     TRACE,
     batch,
     label,
     logs,
     metrics,
+    now,
     pairs,
     prediction,
     record,
@@ -206,7 +206,7 @@ def test_links_of_spans_are_stored(console):
     made = span()
     made.links.add(trace_id=bytes.fromhex("ab" * 16), span_id=bytes.fromhex("cd" * 8), attributes=pairs({"k": 1}))
     made.links.add(trace_id=b"short", span_id=b"x")
-    console.feed(traces(made), logs(record("x", IDENTITY, at=NOW, own=SPAN)))
+    console.feed(traces(made), logs(record("x", IDENTITY, at=now(), own=SPAN)))
     assert console.get(f"/api/traces/{TRACE}")["spans"][0]["links"] == [
         {"trace_id": "ab" * 16, "span_id": "cd" * 8, "attributes": {"k": 1}}
     ]

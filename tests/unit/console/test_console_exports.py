@@ -8,7 +8,7 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from console_feed import NOW, batch, failure, label, logs, prediction
+from console_feed import batch, failure, label, logs, now, prediction
 
 from otel_ml.console.storage.lists._prediction_export import COLUMNS
 
@@ -20,11 +20,11 @@ def filled(console):
     """A failed prediction, a labelled one with hostile values, and a batch of two."""
     console.feed(
         logs(
-            failure("f-1", at=NOW),
-            prediction('a,"b"\n', features={"note": 'x,"y"', "age": 41}, at=NOW + 1),
-            batch("b-1", 2, at=NOW + 2, own="bb" * 8),
-            label('a,"b"\n', "0", correct=False, at=NOW + 5),
-            label("b-1.1", "0", at=NOW + 5, own="bb" * 8),
+            failure("f-1", at=now()),
+            prediction('a,"b"\n', features={"note": 'x,"y"', "age": 41}, at=now() + 1),
+            batch("b-1", 2, at=now() + 2, own="bb" * 8),
+            label('a,"b"\n', "0", correct=False, at=now() + 5),
+            label("b-1.1", "0", at=now() + 5, own="bb" * 8),
         )
     )
     return console
@@ -85,7 +85,9 @@ def test_a_file_goes_on_over_all_pages(console, monkeypatch):
     """More predictions than are read together, some pages of them empty, come in one file."""
     monkeypatch.setattr("otel_ml.console.web._exports._EVENTS", 7)
     monkeypatch.setattr("otel_ml.console.storage.lists._prediction_list._SLICES", (3, 6))
-    console.feed(logs(*(prediction(f"p-{index}", at=NOW + index) for index in range(40)), label("p-2"), label("p-39")))
+    console.feed(
+        logs(*(prediction(f"p-{index}", at=now() + index) for index in range(40)), label("p-2"), label("p-39"))
+    )
     assert [row["id"] for row in as_rows(console, "csv")] == [f"p-{index}" for index in reversed(range(40))]
     for kind in ("csv", "json", "parquet"):
         assert [row["id"] for row in as_rows(console, kind, "truth=right")] == ["p-39", "p-2"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from console_feed import NOW, counter, logs, metrics, pairs, prediction
+from console_feed import counter, logs, metrics, now, pairs, prediction
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint
 
 import otel_ml
@@ -46,7 +46,8 @@ def exported(profile, frame, model="m"):
         return telemetry.metrics()
 
 
-def messages(found, *, at=NOW, start=NOW - HOUR):
+def messages(found, *, at=None, start=None):
+    at, start = at or now(), start or now() - HOUR
     for name, points in found.items():
         for point in points if name.startswith(("ml.feature.", "ml.data.")) else ():
             if name not in GAUGES:
@@ -91,8 +92,8 @@ def test_labels_are_judged_beside_the_features(console):
         counter(
             value,
             name=semconv.EVAL_LABEL_BIN.name,
-            at=NOW,
-            start=NOW - HOUR,
+            at=now(),
+            start=now() - HOUR,
             attributes={**identity, semconv.PROFILE_ID: fitted.id, semconv.FEATURE_BIN: name},
         )
         for name, value in (("yes", 100), ("no", 900), (semconv.OTHER, 0), (semconv.UNSEEN, 0))
@@ -106,11 +107,11 @@ def test_only_the_last_day_counts(console, profile):
     """Replicas and restarts add up; what a counter had gained before the last day does not count."""
     found = exported(profile, draw(2, 500))
     console.feed(
-        metrics(*messages(found, at=NOW - HOUR), instance="one"),
-        metrics(*messages(found, start=NOW - HOUR // 2), instance="one"),
-        metrics(*messages(found, at=NOW - 30 * HOUR, start=NOW - 31 * HOUR), instance="gone"),
-        metrics(*messages(found, at=NOW - HOUR, start=NOW - 40 * HOUR), instance="calm"),
-        metrics(*messages(found, start=NOW - 40 * HOUR), instance="calm"),
+        metrics(*messages(found, at=now() - HOUR), instance="one"),
+        metrics(*messages(found, start=now() - HOUR // 2), instance="one"),
+        metrics(*messages(found, at=now() - 30 * HOUR, start=now() - 31 * HOUR), instance="gone"),
+        metrics(*messages(found, at=now() - HOUR, start=now() - 40 * HOUR), instance="calm"),
+        metrics(*messages(found, start=now() - 40 * HOUR), instance="calm"),
     )
     assert {name: row["rows"] for name, row in feature_answers(console).items()} == dict.fromkeys(draw(1), 1000.0)
 

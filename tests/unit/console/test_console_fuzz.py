@@ -14,10 +14,11 @@ from otel_ml.console._options import Options
 from otel_ml.console.receiving import _otlp_http
 from otel_ml.console.storage._store import Database
 
+AT = 1_800_000_000_000_000_000
 SEEDS = {
-    "traces": traces(span(), span("child", own="aa" * 8)).SerializeToString(),
-    "metrics": metrics(counter(3)).SerializeToString(),
-    "logs": logs(prediction(), label(), record("line")).SerializeToString(),
+    "traces": traces(span(start=AT), span("child", own="aa" * 8, start=AT)).SerializeToString(),
+    "metrics": metrics(counter(3, at=AT, start=AT)).SerializeToString(),
+    "logs": logs(prediction(at=AT), label(at=AT), record("line", at=AT)).SerializeToString(),
 }
 NAMES = st.sampled_from(
     [

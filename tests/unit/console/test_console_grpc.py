@@ -76,14 +76,14 @@ def test_the_three_signals_are_stored(receive):
         ("logs", gzip.compress(b"plain", mtime=0), {}, grpc.StatusCode.INVALID_ARGUMENT, "not a valid protobuf"),
         (
             "traces",
-            traces(span()).SerializeToString(),
+            traces(span(start=1)).SerializeToString(),
             {"max_pending_bytes": 10},
             grpc.StatusCode.UNAVAILABLE,
             "memory",
         ),
         (
             "traces",
-            traces(span()).SerializeToString(),
+            traces(span(start=1)).SerializeToString(),
             {"max_request_records": 1},
             grpc.StatusCode.RESOURCE_EXHAUSTED,
             "records",

@@ -10,7 +10,7 @@ import re
 import time
 
 import pytest
-from console_feed import IDENTITY, NOW, counter, logs, metrics, pairs, prediction
+from console_feed import IDENTITY, counter, logs, metrics, now, pairs, prediction
 from console_server import running
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Histogram, HistogramDataPoint, Metric
 
@@ -117,13 +117,13 @@ def test_versions_and_errors_are_those_of_the_counters(filled):
 
 def test_a_series_that_is_older_counts_from_its_first_point(console):
     """In each period a histogram counts what came since the point before."""
-    old = NOW - 3 * 3600 * SECOND
-    for at, bucket in ((NOW - 50 * SECOND, 7), (NOW - 30 * SECOND, 9), (NOW - 10 * SECOND, 12)):
+    old = now() - 3 * 3600 * SECOND
+    for at, bucket in ((now() - 50 * SECOND, 7), (now() - 30 * SECOND, 9), (now() - 10 * SECOND, 12)):
         found = histogram(semconv.PREDICTION_SCORE, [bucket], 0.0, [], at=at, begin=old)
         console.feed(metrics(found))
     with console.store.cursor() as cursor:
         found = histograms_over_time(
-            cursor, semconv.PREDICTION_SCORE.name, Span("fraud", NOW - 60 * SECOND), (semconv.MODEL_ROLE,),
-            (NOW - 40 * SECOND, NOW - 20 * SECOND),
+            cursor, semconv.PREDICTION_SCORE.name, Span("fraud", now() - 60 * SECOND), (semconv.MODEL_ROLE,),
+            (now() - 40 * SECOND, now() - 20 * SECOND),
         )  # fmt: skip
     assert [each and each.times for each in found["primary",]] == [None, 2, 3]

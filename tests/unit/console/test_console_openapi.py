@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from console_feed import NOW, logs, prediction, span, traces
+from console_feed import logs, now, prediction, span, traces
 
 EXAMPLES = {"trace_id": "0af7651916cd43dd8448eb211c80319c", "id": "p-1"}
 
@@ -24,7 +24,7 @@ def value(parameter):
         return schema["enum"][0]
     if "examples" in schema:
         return schema["examples"][0]
-    special = {"after": f"{NOW}.a", "feature": "age%3D41", "label": "a%3Db", **EXAMPLES}
+    special = {"after": f"{now()}.a", "feature": "age%3D41", "label": "a%3Db", **EXAMPLES}
     kinds = {"boolean": "true", "number": "0.5", "integer": str(schema.get("default", 1)), "string": "x"}
     return special.get(parameter["name"], kinds[schema["type"]])
 

@@ -7,7 +7,7 @@ import re
 import time
 
 import pytest
-from console_feed import IDENTITY, NOW, SPAN, counter, failure, label, logs, metrics, pairs, prediction, span, traces
+from console_feed import IDENTITY, SPAN, counter, failure, label, logs, metrics, now, pairs, prediction, span, traces
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Histogram as Wire
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metric
 from performance_feed import gauge, outcomes
@@ -28,10 +28,10 @@ SECOND = 10**9
 HOUR = 3600 * SECOND
 
 
-def durations(buckets, *, at=NOW, start=NOW - HOUR, temporality=2, name=semconv.PREDICTION_DURATION.name, **of):
+def durations(buckets, *, at=None, start=None, temporality=2, name=semconv.PREDICTION_DURATION.name, **of):
     """A histogram with the bounds 0.01 and 0.1."""
     point = HistogramDataPoint(
-        start_time_unix_nano=start, time_unix_nano=at, count=sum(buckets), sum=0.02 * sum(buckets),
+        start_time_unix_nano=start or now() - HOUR, time_unix_nano=at or now(), count=sum(buckets), sum=0.02 * sum(buckets),
         bucket_counts=buckets, explicit_bounds=[0.01, 0.1], attributes=pairs({**IDENTITY, **of}),
     )  # fmt: skip
     return Metric(name=name, histogram=Wire(data_points=[point], aggregation_temporality=temporality))
@@ -53,14 +53,14 @@ def test_a_range_has_whole_steps():
 
 def test_a_view_is_its_address():
     """Model and range, or start and end, come back in the links of a page."""
-    found = view(QueryParams("model=a%2Fb%20c&range=6h"), NOW, "1h")
+    found = view(QueryParams("model=a%2Fb%20c&range=6h"), now(), "1h")
     assert found.link("/data") == "/data?model=a%2Fb+c&range=6h"
-    fixed = view(QueryParams("from=2026-01-01T10:00&to=2026-01-01T10:20"), NOW, "1h")
+    fixed = view(QueryParams("from=2026-01-01T10:00&to=2026-01-01T10:20"), now(), "1h")
     assert (fixed.is_live, fixed.window.step_ns // SECOND, len(fixed.window.starts)) == (False, 30, 40)
     assert fixed.link("/", model="m") == (
         "/?model=m&from=2026-01-01T10%3A00%3A00.000000Z&to=2026-01-01T10%3A20%3A00.000000Z"
     )
-    assert view(QueryParams(""), NOW, "5m").range == "5m"
+    assert view(QueryParams(""), now(), "5m").range == "5m"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_page_without_a_range_has_the_newest_record(console, age, name):
 def test_a_wrong_range_is_refused(console, query):
     """A range that is unknown, unreadable or reversed is answered with 400 and a sentence."""
     with pytest.raises(BadParameterError):
-        view(QueryParams(query), NOW, "1h")
+        view(QueryParams(query), now(), "1h")
     answer = console.send(f"/model?{query}")
     assert answer.status == 400
     assert b"Back to the overview" in answer.body
@@ -95,18 +95,20 @@ def test_quantiles_of_buckets(buckets, share, expected):
 
 def test_histograms_of_replicas_and_restarts_add_up(console):
     """What was counted before the range does not count; increments and restarts are added."""
-    early = NOW - 80 * HOUR
+    early = now() - 80 * HOUR
     console.feed(
         metrics(durations([5, 5, 0])),
-        metrics(durations([1, 0, 0], at=NOW - 1, start=NOW - 2 * HOUR), instance="restarted"),
-        metrics(durations([2, 0, 0], start=NOW - HOUR), instance="restarted"),
-        metrics(durations([100, 0, 0], at=NOW - HOUR, start=early), instance="old"),
+        metrics(durations([1, 0, 0], at=now() - 1, start=now() - 2 * HOUR), instance="restarted"),
+        metrics(durations([2, 0, 0], start=now() - HOUR), instance="restarted"),
+        metrics(durations([100, 0, 0], at=now() - HOUR, start=early), instance="old"),
         metrics(durations([101, 0, 0], start=early), instance="old"),
-        metrics(durations([1, 1, 1], at=NOW - 1, start=NOW - 2, temporality=1), instance="delta"),
+        metrics(durations([1, 1, 1], at=now() - 1, start=now() - 2, temporality=1), instance="delta"),
         metrics(durations([1, 0, 0], start=early, temporality=1), instance="delta"),
     )
     with console.store.cursor() as cursor:
-        found = histograms(cursor, semconv.PREDICTION_DURATION.name, Span("fraud", NOW - 10 * HOUR), semconv.MODEL_NAME)
+        found = histograms(
+            cursor, semconv.PREDICTION_DURATION.name, Span("fraud", now() - 10 * HOUR), semconv.MODEL_NAME
+        )
     assert found["fraud"].buckets == (5 + 1 + 2 + 1 + 1 + 1, 5 + 1, 1)
     assert found["fraud"].times == 18
 
@@ -117,9 +119,9 @@ def test_a_model_without_events_is_counted_by_its_metrics(console):
     cancelled = {**IDENTITY, semconv.ERROR_TYPE: semconv.CANCELLED}
     console.feed(
         metrics(
-            counter(300, start=NOW - SECOND), durations([240, 60, 10]),
-            counter(9, name=semconv.PREDICTION_ERRORS.name, attributes=failed, start=NOW - SECOND),
-            counter(1, name=semconv.PREDICTION_ERRORS.name, attributes=cancelled, start=NOW - SECOND),
+            counter(300, start=now() - SECOND), durations([240, 60, 10]),
+            counter(9, name=semconv.PREDICTION_ERRORS.name, attributes=failed, start=now() - SECOND),
+            counter(1, name=semconv.PREDICTION_ERRORS.name, attributes=cancelled, start=now() - SECOND),
         )
     )  # fmt: skip
     found = page(console, "/?range=3d")
@@ -132,7 +134,7 @@ def test_a_model_without_events_is_counted_by_its_metrics(console):
 
 def test_events_are_the_source_if_there_is_one_for_each_prediction(console):
     """With as many events as predictions, the exact durations of the events are shown."""
-    console.feed(logs(*(prediction(f"p-{index}") for index in range(10))), metrics(counter(10, start=NOW - SECOND)))
+    console.feed(logs(*(prediction(f"p-{index}") for index in range(10))), metrics(counter(10, start=now() - SECOND)))
     assert " 10 0.0 % 4 ms / 4 ms / 4 ms" in page(console, "/?range=1h")
     assert "have no event" not in page(console, "/model?range=1h")
     assert [_counted.is_sample({"rows": 10}, {"rows": rows}) for rows in (20, 21)] == [False, True]
@@ -142,7 +144,7 @@ def test_what_is_cancelled_is_no_error(console):
     """A call that the client gave up is a call, and no error."""
     console.feed(logs(prediction("p-1", attributes={semconv.ERROR_TYPE: semconv.CANCELLED}), prediction("p-2")))
     with console.store.cursor() as cursor:
-        row = _traffic.by_model(cursor, TimeRange.of(NOW - HOUR, NOW + HOUR, SECOND))[0]
+        row = _traffic.by_model(cursor, TimeRange.of(now() - HOUR, now() + HOUR, SECOND))[0]
     assert (row["calls"], row["rows"], row["errors"]) == (2, 1, 0)
 
 
@@ -218,17 +220,19 @@ def test_a_service_without_a_model_is_shown(console):
 
 def test_what_happens_at_one_moment_has_one_letter():
     """The charts show a letter at each moment, where a second one would be drawn over the first."""
-    window = TimeRange.of(NOW - HOUR, NOW, 60 * SECOND)
-    errors = [{"error_type": name, "first_ns": NOW - at} for name, at in (("A", HOUR // 2), ("B", HOUR // 2), ("C", 1))]
+    window = TimeRange.of(now() - HOUR, now(), 60 * SECOND)
+    errors = [
+        {"error_type": name, "first_ns": now() - at} for name, at in (("A", HOUR // 2), ("B", HOUR // 2), ("C", 1))
+    ]
     found = [(event["letter"], event["text"]) for event in events([], errors, [], window)]
     assert found == [("A", "first A"), ("A", "first B"), ("B", "first C")]
 
 
 def test_a_version_is_new_if_another_one_was_there_before():
     """A version that starts within a step of the first one is not new, such as a canary that starts with the service."""
-    window = TimeRange.of(NOW - HOUR, NOW, 60 * SECOND)
+    window = TimeRange.of(now() - HOUR, now(), 60 * SECOND)
     begun = (("1.0.0", 0), ("1.1.0", 60), ("2.0.0", 61))
-    rows = [{"version": name, "role": "", "first_ns": NOW - HOUR // 2 + after * SECOND} for name, after in begun]
+    rows = [{"version": name, "role": "", "first_ns": now() - HOUR // 2 + after * SECOND} for name, after in begun]
     assert [event["text"] for event in events(rows, [], [], window)] == ["version 2.0.0 is new"]
 
 
@@ -239,14 +243,14 @@ def test_stages_come_from_histograms(console):
     stages += [durations([0, 4, 0], name=name, **{semconv.STAGE_NAME: "slow"})]
     console.feed(metrics(*stages))
     with console.store.cursor() as cursor:
-        rows = _counted.stages(cursor, Span("fraud", NOW - 2 * HOUR))
+        rows = _counted.stages(cursor, Span("fraud", now() - 2 * HOUR))
     assert [(row["stage"], row["calls"], row["mean"]) for row in rows] == [("slow", 4, 0.02), ("fast", 3, 0.02)]
 
 
 def test_many_models_fit_on_a_page(console):
     """A page stays below 100 KiB; the models that need attention are shown, of the others as many as fit."""
     events = [
-        prediction(f"p-{index}-{number}", at=NOW - number * 10 * SECOND,
+        prediction(f"p-{index}-{number}", at=now() - number * 10 * SECOND,
                    attributes={semconv.MODEL_NAME: f"model-{index:02}"})
         for index in range(60) for number in range(2)
     ]  # fmt: skip
@@ -286,9 +290,9 @@ def test_durations_that_are_no_numbers_are_left_out(console):
 
 def test_a_model_page_says_when_its_data_changed(console):
     """A feature that was as in training and then was not is an event at that time; one that never was is none."""
-    for moment, bins in ((NOW - 2000 * SECOND, (500, 500, 10)), (NOW - 60 * SECOND, (600, 5000, 20))):
+    for moment, bins in ((now() - 2000 * SECOND, (500, 500, 10)), (now() - 60 * SECOND, (600, 5000, 20))):
         found = [
-            counter(times, name=semconv.FEATURE_VALUES.name, at=moment, start=NOW - 2500 * SECOND,
+            counter(times, name=semconv.FEATURE_VALUES.name, at=moment, start=now() - 2500 * SECOND,
                     attributes={**IDENTITY, **feature_bin(name, bin_)})
             for name, low in (("age", bins[0]), ("always", bins[2]))
             for bin_, times in (("low", low), ("high", bins[1]))
@@ -297,11 +301,11 @@ def test_a_model_page_says_when_its_data_changed(console):
                   for name in ("age", "always") for bin_ in ("low", "high")]  # fmt: skip
         sizes = [gauge(semconv.FEATURE_REFERENCE_SIZE, 10_000, feature_bin(name)) for name in ("age", "always")]
         console.feed(metrics(*found, *shares, *sizes))
-    console.feed(logs(*(prediction(f"p-{index}", at=NOW - index * SECOND) for index in range(5))))
-    console.feed(logs(failure("f-1", "TimeoutError", at=NOW - 20 * SECOND)))
+    console.feed(logs(*(prediction(f"p-{index}", at=now() - index * SECOND) for index in range(5))))
+    console.feed(logs(failure("f-1", "TimeoutError", at=now() - 20 * SECOND)))
     newer = {semconv.MODEL_VERSION: "2.0.0", semconv.MODEL_ROLE: "canary"}
     console.feed(
-        logs(prediction("old", at=NOW - 2000 * SECOND), prediction("c", at=NOW - 30 * SECOND, attributes=newer))
+        logs(prediction("old", at=now() - 2000 * SECOND), prediction("c", at=now() - 30 * SECOND, attributes=newer))
     )
     text = console.send("/model?model=fraud&range=1h").body.decode()
     items = re.findall(r'<span class="letter">(.)</span><time[^>]*>[^<]*</time> ([^<]*)</li>', text)
@@ -325,11 +329,11 @@ def test_charts_show_shares(console):
     """Scores are shares of a version's predictions, errors of the calls; of many classes the rarest are one."""
     counts = {"a": 6, "b": 5, "c": 4, "d": 3, "e": 2, "f": 1, "g": 1}
     events = [
-        prediction(f"{name}-{index}", outcome=name, score=0.97 if name == "a" else 0.01, at=NOW - 120 * SECOND)
+        prediction(f"{name}-{index}", outcome=name, score=0.97 if name == "a" else 0.01, at=now() - 120 * SECOND)
         for name, times in counts.items()
         for index in range(times)
     ]
-    console.feed(logs(*events, *(failure(f"failed-{index}", at=NOW - 120 * SECOND) for index in range(2))))
+    console.feed(logs(*events, *(failure(f"failed-{index}", at=now() - 120 * SECOND) for index in range(2))))
     scores = table(console, "Scores")
     assert (scores[1], scores[20]) == (["0.00", "72.7 %"], ["0.95", "27.3 %"])
     assert ["8.3 %"] in [row[1:] for row in table(console, "Errors")]
@@ -342,8 +346,8 @@ def test_the_figure_of_a_model_is_that_of_its_primary_version(console):
     """A canary with more traffic does not stand for the model."""
     canary = {**IDENTITY, semconv.MODEL_VERSION: "2.0.0", semconv.MODEL_ROLE: "canary"}
     events = (prediction(f"c-{index}", attributes=canary) for index in range(9))
-    worse = outcomes({("1", "0"): 900, ("1", "1"): 100}, identity=canary, start=NOW - SECOND)
-    console.feed(logs(prediction("p-1"), *events), metrics(*outcomes(start=NOW - SECOND), *worse))
+    worse = outcomes({("1", "0"): 900, ("1", "1"): 100}, identity=canary, start=now() - SECOND)
+    console.feed(logs(prediction("p-1"), *events), metrics(*outcomes(start=now() - SECOND), *worse))
     assert "accuracy 0.800 " in page(console, "/?range=1h")
 
 
@@ -351,7 +355,7 @@ def test_the_figure_of_a_model_is_that_of_its_primary_version(console):
 def test_a_figure_that_is_worse_than_in_training_is_red(console, accuracy, is_red):
     """All of its interval is on the wrong side of training, on the overview and on the page of the model."""
     reference = gauge(semconv.EVAL_REFERENCE, accuracy, {semconv.EVAL_FIGURE: "accuracy"})
-    console.feed(logs(prediction("p-1")), metrics(*outcomes(start=NOW - SECOND), reference))
+    console.feed(logs(prediction("p-1")), metrics(*outcomes(start=now() - SECOND), reference))
     overview = console.send("/?range=1h").body.decode()
     model = console.send("/model?model=fraud&range=1h").body.decode()
     assert ('<a class=error href="/performance' in overview, "<div class=bad><dt>Accuracy" in model) == (is_red, is_red)

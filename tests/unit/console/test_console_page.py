@@ -6,7 +6,7 @@ import http.client
 import re
 
 import pytest
-from console_feed import NOW, SPAN, TRACE, batch, label, logs, prediction, span, traces
+from console_feed import SPAN, TRACE, batch, label, logs, now, prediction, span, traces
 
 from otel_ml._report import figure_text
 from otel_ml.console.web._formats import (
@@ -174,7 +174,7 @@ def test_the_page_shows_a_batch_without_a_trace(console):
 
 def test_control_characters_are_replaced(console):
     """Characters that disguise text or control a terminal are shown as the replacement character."""
-    console.feed(traces(span(start=NOW, own=SPAN)), logs(prediction(outcome="a\x1b[31mb\u202ec")))
+    console.feed(traces(span(start=now(), own=SPAN)), logs(prediction(outcome="a\x1b[31mb\u202ec")))
     for path in ("/predictions", "/predictions/p-1"):
         body = console.send(path).body.decode()
         assert "a\ufffd[31mb\ufffdc" in body

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from console_feed import IDENTITY, NOW, logs, metrics, prediction
+from console_feed import IDENTITY, logs, metrics, now, prediction
 from performance_feed import (
     CANARY,
     EXPECTED,
@@ -54,13 +54,13 @@ def opened():
 def read(opened):
     """Returns what the store says of a model at a fixed time, after it got the messages."""
 
-    def found(*messages, now_ns=NOW, model="fraud"):
+    def found(*messages, now_ns=None, model="fraud"):
         with opened.cursor() as cursor:
             cursor.execute("delete from points")
         for message in messages:
-            opened.insert(metric_rows(message, NOW).rows)
+            opened.insert(metric_rows(message, now()).rows)
         with opened.cursor() as cursor:
-            return performance(cursor, Span(model, now_ns - HOURS * HOUR))
+            return performance(cursor, Span(model, (now_ns or now()) - HOURS * HOUR))
 
     return found
 
@@ -93,15 +93,15 @@ def test_figures_stand_beside_those_of_training(read):
 
 def test_replicas_and_restarts_add_up(read):
     """What a counter had gained before the window does not count."""
-    early = NOW - 80 * HOUR
+    early = now() - 80 * HOUR
     found = read(
-        metrics(*outcomes(at=NOW - 2 * HOUR, start=NOW - 3 * HOUR), instance="one"),
-        metrics(*outcomes(at=NOW - HOUR, start=NOW - 3 * HOUR), instance="one"),
+        metrics(*outcomes(at=now() - 2 * HOUR, start=now() - 3 * HOUR), instance="one"),
+        metrics(*outcomes(at=now() - HOUR, start=now() - 3 * HOUR), instance="one"),
         metrics(*outcomes(), instance="one"),
         metrics(*outcomes(), instance="two"),
-        metrics(*outcomes(at=NOW - HOUR, start=early), instance="calm"),
+        metrics(*outcomes(at=now() - HOUR, start=early), instance="calm"),
         metrics(*outcomes(start=early), instance="calm"),
-        metrics(*outcomes(at=NOW - 75 * HOUR, start=early), instance="gone"),
+        metrics(*outcomes(at=now() - 75 * HOUR, start=early), instance="gone"),
     )
     assert by_figure(found["versions"][0]["figures"])["accuracy"]["labels"] == 3000
 
@@ -110,7 +110,7 @@ def test_increments_add_up(read):
     """Delta counters, as some exporters send them, are sums."""
     found = []
     for minute in range(3):
-        for metric in outcomes({("a", "a"): 5}, at=NOW - minute * HOUR):
+        for metric in outcomes({("a", "a"): 5}, at=now() - minute * HOUR):
             metric.sum.aggregation_temporality = 1
             found.append(metric)
     assert by_figure(read(metrics(*found))["versions"][0]["figures"])["accuracy"]["labels"] == 15
@@ -215,7 +215,7 @@ def test_a_binary_model_has_an_estimated_auc(read):
 
 def test_the_estimate_falls_before_the_labels_come(read):
     """Each period has the estimate of its predictions, and the accuracy of the labels that came in it."""
-    start, minute = NOW - 3 * HOUR, HOUR // 60
+    start, minute = now() - 3 * HOUR, HOUR // 60
     found = read(
         metrics(*estimates(factor=0, at=start - HOUR, start=start - HOUR)),
         metrics(*(each for late in range(61) for each in estimates(at=start + late * minute, start=start))),
@@ -251,7 +251,7 @@ def test_the_estimate_falls_before_the_labels_come(read):
 def test_no_period_is_shorter_than_the_time_between_exports(read, exports):
     """A service that predicts all the time has no gap, however few exports have arrived."""
     (version,) = read(
-        metrics(*(each for late in range(exports) for each in estimates(factor=1 + late, at=NOW + late * HOUR))),
+        metrics(*(each for late in range(exports) for each in estimates(factor=1 + late, at=now() + late * HOUR))),
         metrics(*training()),
     )["versions"]
     assert len(version["periods"]) == exports // 2
@@ -364,7 +364,7 @@ def test_the_page_shows_each_part_that_has_data(console):
     """All parts with the worst in red; a model without any says where they come from."""
     hostile = {**IDENTITY, semconv.MODEL_NAME: "<b>a/b"}
     console.feed(
-        metrics(*estimates(at=NOW - HOUR // 2), *training()),
+        metrics(*estimates(at=now() - HOUR // 2), *training()),
         metrics(*estimates(factor=2), *estimates(labelled=True), *outcomes(), *segments("region", REGIONS)),
         metrics(*segments("sex", {"group 1": REGIONS["north"], "group 2": REGIONS["west"]})),
         metrics(*pair_counts((840, 425, 227, 260), agreeing=1100)),

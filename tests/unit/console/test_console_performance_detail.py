@@ -7,7 +7,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from console_feed import IDENTITY, NOW, batch, label, logs, metrics, prediction
+from console_feed import IDENTITY, batch, label, logs, metrics, now, prediction
 from performance_feed import CANARY, OUTCOMES, estimates, gauge, outcomes, scores, segments, total
 
 from otel_ml import semconv
@@ -116,7 +116,7 @@ def text_of(page, heading):
 
 def test_accuracy_stands_by_the_lag_of_the_label(console):
     """Of single predictions and of the rows of a batch, each with its time from the prediction to the label."""
-    early = NOW - 5 * HOUR
+    early = now() - 5 * HOUR
     console.feed(
         metrics(*outcomes()),
         logs(*(prediction(f"p-{place}", at=early, trace=f"{place + 1:032x}") for place in range(4))),
@@ -137,8 +137,8 @@ def test_errors_of_a_regression_stand_by_the_lag(console):
     """Without classes it is the mean absolute error."""
     console.feed(
         metrics(total(semconv.EVAL_PREDICTIONS, 2), total(semconv.EVAL_ERROR_BIN, 2, of={semconv.EVAL_BIN: "1"})),
-        logs(prediction("p", attributes={semconv.PREDICTION_VALUE: 10.0}, at=NOW - HOUR)),
-        logs(label("p", "13", correct=None, at=NOW - HOUR + SECOND)),
+        logs(prediction("p", attributes={semconv.PREDICTION_VALUE: 10.0}, at=now() - HOUR)),
+        logs(label("p", "13", correct=None, at=now() - HOUR + SECOND)),
     )
     page = console.send("/performance?model=fraud&range=6h").body.decode()
     assert text_of(page, "By lag of the label")[:3] == ["up to 1 min", "1", "3.000"]
@@ -160,8 +160,8 @@ def test_a_cell_of_the_matrix_leads_to_its_predictions(console):
     """Names of classes are text of senders; a class that stands for others has no link."""
     hostile = "<i>&=?"
     counts = {("a", hostile): 3, (hostile, hostile): 9, (semconv.OTHER, "a"): 2}
-    found = prediction("p-1", outcome="a", at=NOW)
-    console.feed(metrics(*outcomes(counts)), logs(found, label("p-1", hostile, correct=False, at=NOW)))
+    found = prediction("p-1", outcome="a", at=now())
+    console.feed(metrics(*outcomes(counts)), logs(found, label("p-1", hostile, correct=False, at=now())))
     page = console.send("/performance?model=fraud&range=6h").body.decode()
     links = [html.unescape(each) for each in re.findall('<td class="right [^"]*"><a href="([^"]*)"', page)]
     assert [(parse_qs(urlsplit(each).query)[name][0]) for each in links for name in ("label", "class")] == [

@@ -10,7 +10,7 @@ import json
 from urllib.parse import quote
 
 import pytest
-from console_feed import NOW, TRACE, batch, failure, label, logs, prediction, record
+from console_feed import TRACE, batch, failure, label, logs, now, prediction, record
 from console_server import running
 
 from otel_ml import semconv
@@ -37,23 +37,23 @@ def filled():
     with running(Options()) as started:
         started.feed(
             logs(
-                prediction("a", features={"age": 41, "country": "DE", "a/b~c": 1.0}, score=0.1, outcome="0", at=NOW),
-                prediction("b", features={"age": 70, "country": None}, score=0.9, at=NOW + 1),
-                prediction("c", features={"age": 7.0, "country": "41"}, score=0.5, at=NOW + 2),
-                batch("d", 3, at=NOW + 4, own="dd" * 8),
-                failure("e", at=NOW + 5),
+                prediction("a", features={"age": 41, "country": "DE", "a/b~c": 1.0}, score=0.1, outcome="0", at=now()),
+                prediction("b", features={"age": 70, "country": None}, score=0.9, at=now() + 1),
+                prediction("c", features={"age": 7.0, "country": "41"}, score=0.5, at=now() + 2),
+                batch("d", 3, at=now() + 4, own="dd" * 8),
+                failure("e", at=now() + 5),
             ),
             logs(record(
                 json.dumps({"features": {}, "prediction": "1"}),
                 {semconv.MODEL_NAME: "fraud", semconv.PREDICTION_ID: "f", semconv.PREDICTION_CLASS: "1"} | other,
-                event=semconv.PREDICTION_EVENT, at=NOW + 6,
+                event=semconv.PREDICTION_EVENT, at=now() + 6,
             ), service="other-api"),
             logs(
-                label("a", "0", correct=True, at=NOW + 9),
-                label("b", "1", correct=True, at=NOW + 9),
-                label("b", "0", correct=False, at=NOW + 10),
-                label("d.0", "0", correct=True, at=NOW + 9, own="dd" * 8),
-                label("d.2", "1", correct=False, at=NOW + 9, own="dd" * 8),
+                label("a", "0", correct=True, at=now() + 9),
+                label("b", "1", correct=True, at=now() + 9),
+                label("b", "0", correct=False, at=now() + 10),
+                label("d.0", "0", correct=True, at=now() + 9, own="dd" * 8),
+                label("d.2", "1", correct=False, at=now() + 9, own="dd" * 8),
             ),
         )  # fmt: skip
         yield started
@@ -117,16 +117,16 @@ def test_each_filter_selects_what_fits(filled, query, expected):
 
 def test_a_window_has_its_start_and_not_its_end(console):
     """`since` belongs to the window and `until` does not."""
-    start = (NOW // SECOND) * SECOND
+    start = (now() // SECOND) * SECOND
     console.feed(logs(*(prediction(name, at=start + index * SECOND) for index, name in enumerate("abc"))))
     assert ids(console, f"since={start // SECOND}&until={start // SECOND + 2}") == ["b", "a"]
 
 
 def test_pages_have_each_prediction_once(console):
     """Predictions of one moment come on several pages, each once, also while newer ones arrive."""
-    console.feed(logs(*(prediction(f"p-{index}", at=NOW + index // 50) for index in range(120))))
+    console.feed(logs(*(prediction(f"p-{index}", at=now() + index // 50) for index in range(120))))
     first = console.get("/api/predictions?limit=40")
-    console.feed(logs(prediction("newer", at=NOW + SECOND)))
+    console.feed(logs(prediction("newer", at=now() + SECOND)))
     found = [row["id"] for row in first["predictions"]]
     after = first["next"]
     while after is not None:
@@ -141,7 +141,7 @@ def test_a_rare_prediction_is_found_on_a_later_page(console, monkeypatch):
     monkeypatch.setattr("otel_ml.console.storage.lists._prediction_list._SLICES", (10, 20))
     console.feed(
         logs(
-            *(prediction(f"p-{index}", at=NOW + index // 4) for index in range(100)),
+            *(prediction(f"p-{index}", at=now() + index // 4) for index in range(100)),
             label("p-3", "0", correct=False),
             label("p-77", "0", correct=False),
         )
@@ -155,8 +155,8 @@ def test_a_rare_prediction_is_found_on_a_later_page(console, monkeypatch):
 def test_the_rows_of_batches_count_in_what_a_page_looks_at(console, monkeypatch):
     """A page of batches looks at as many rows as one of single predictions, and the pages after it at all others."""
     monkeypatch.setattr("otel_ml.console.storage.lists._prediction_list._SLICES", (10, 20))
-    console.feed(logs(*(batch(f"b-{index}", 6, at=NOW + index) for index in range(9))))
-    assert console.get("/api/predictions?class=9")["next"].startswith(f"{NOW + 3 - 1}.")
+    console.feed(logs(*(batch(f"b-{index}", 6, at=now() + index) for index in range(9))))
+    assert console.get("/api/predictions?class=9")["next"].startswith(f"{now() + 3 - 1}.")
     assert ids(console, "class=0") == [f"b-{index}" for index in range(8, -1, -1)]
 
 
@@ -168,10 +168,10 @@ def test_a_batch_says_how_many_of_its_rows_are_labelled_and_wrong(filled):
 
 def test_a_clock_that_runs_ahead_does_not_stay_on_top(console):
     """A prediction from the future stands where it arrived."""
-    console.feed(logs(prediction("future", at=NOW + 10**15)))
-    console.feed(logs(prediction("now", at=NOW)))
+    console.feed(logs(prediction("future", at=now() + 10**15)))
+    console.feed(logs(prediction("now", at=now())))
     assert ids(console)[0] == "future"
-    later = NOW + 3600 * SECOND
+    later = now() + 3600 * SECOND
     assert "future" not in ids(console, f"since={later // SECOND}")
 
 
@@ -204,12 +204,12 @@ def typed():
     with running(Options()) as started:
         started.feed(
             logs(
-                prediction("a", features={"zip": "01234", "job": " Private", "city=London": 1}, at=NOW),
-                prediction("b", features={"zip": "1234", "flag": True, "city": "Rome"}, at=NOW + 1),
-                prediction("c", features={"zip": 1234.0, "flag": "yes", "city": "Paris, TX"}, at=NOW + 2),
-                prediction("d", features={"zip": "nan"}, at=NOW + 3),
-                prediction("e", features={"zip": None}, at=NOW + 4),
-                prediction("f", features={"zip": " "}, at=NOW + 5),
+                prediction("a", features={"zip": "01234", "job": " Private", "city=London": 1}, at=now()),
+                prediction("b", features={"zip": "1234", "flag": True, "city": "Rome"}, at=now() + 1),
+                prediction("c", features={"zip": 1234.0, "flag": "yes", "city": "Paris, TX"}, at=now() + 2),
+                prediction("d", features={"zip": "nan"}, at=now() + 3),
+                prediction("e", features={"zip": None}, at=now() + 4),
+                prediction("f", features={"zip": " "}, at=now() + 5),
             )
         )
         yield started

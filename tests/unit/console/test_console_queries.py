@@ -6,7 +6,6 @@ import json
 
 import pytest
 from console_feed import (
-    NOW,
     SPAN,
     TRACE,
     batch,
@@ -15,6 +14,7 @@ from console_feed import (
     label,
     logs,
     metrics,
+    now,
     prediction,
     record,
     span,
@@ -32,10 +32,10 @@ def test_one_prediction_with_trace_features_log_and_label(console):
         logs(
             prediction(features={"age": 41, "amount": 12.5}),
             record("scoring started"),
-            record("by id", {"ml.prediction.id": "p-1"}, trace="", own="", at=NOW + 1),
+            record("by id", {"ml.prediction.id": "p-1"}, trace="", own="", at=now() + 1),
             record("someone else's", trace=OTHER),
         ),
-        logs(label(value="0", correct=False, at=NOW + 5)),
+        logs(label(value="0", correct=False, at=now() + 5)),
     )
     found = console.get("/api/predictions/p-1")
     assert found["prediction"] | {"time": None, "label": None} == {
@@ -53,8 +53,8 @@ def test_a_prediction_leads_to_those_beside_it(console):
     """A prediction names the one before and the one after it of its model, also among those of one moment."""
     other = {"ml.model.name": "other"}
     console.feed(
-        logs(*(prediction(name, at=NOW + place // 2) for place, name in enumerate("abcd"))),
-        logs(prediction("x", attributes=other, at=NOW + 1)),
+        logs(*(prediction(name, at=now() + place // 2) for place, name in enumerate("abcd"))),
+        logs(prediction("x", attributes=other, at=now() + 1)),
     )
     order = [row["id"] for row in console.get("/api/predictions?model=fraud")["predictions"]]
     for place, name in enumerate(order):
@@ -75,7 +75,7 @@ def test_label_and_prediction_are_joined_in_either_order(console, reverse):
 
 def test_the_newest_label_counts(console):
     """A revised label replaces the earlier one, whichever arrives first."""
-    console.feed(logs(prediction(), label(value="0", correct=False, at=NOW + 9)), logs(label(at=NOW + 5)))
+    console.feed(logs(prediction(), label(value="0", correct=False, at=now() + 9)), logs(label(at=now() + 5)))
     assert console.get("/api/predictions")["predictions"][0]["label"]["value"] == "0"
     summary = console.get("/api/summary")
     assert (summary["labels"], summary["accuracy"]) == (1, 0.0)
@@ -110,7 +110,7 @@ def test_an_event_enriched_on_its_way_is_the_same_event(console):
 
 def test_an_id_used_again_is_another_event(console):
     """Two calls with one id are both stored; the newer one is shown."""
-    console.feed(logs(prediction(score=0.1)), logs(prediction(score=0.2, trace=OTHER, at=NOW + 1000)))
+    console.feed(logs(prediction(score=0.1)), logs(prediction(score=0.2, trace=OTHER, at=now() + 1000)))
     assert console.get("/api/summary")["events"] == 2
     assert console.get("/api/predictions/p-1")["prediction"]["score"] == 0.2
 
@@ -121,7 +121,7 @@ def test_summary_counts_rows_events_spans_metrics_and_labels(console):
         traces(span(), span(own="bb" * 8), span("GET /predict", own="cc" * 8)),
         logs(prediction(), batch(size=3), failure(), failure("c-1", "cancelled", severity=9)),
         logs(label(), label("b-1.0", "1", correct=False), label("b-1.1", "3.5", correct=None)),
-        metrics(counter(2), counter(3, at=NOW + 10), counter(1, name="other")),
+        metrics(counter(2), counter(3, at=now() + 10), counter(1, name="other")),
         metrics(counter(1), instance="two"),
     )
     assert console.get("/api/summary") | {"newest": None} == {
@@ -135,9 +135,9 @@ def test_a_restart_adds_to_the_counter(console):
     """A series with a new start time is another run, whose count is added; deltas are summed."""
     console.feed(
         metrics(counter(5)),
-        metrics(counter(2, start=NOW, at=NOW + 10)),
+        metrics(counter(2, start=now(), at=now() + 10)),
         metrics(counter(1, temporality=1, attributes={"d": "x"})),
-        metrics(counter(1, temporality=1, at=NOW + 10, attributes={"d": "x"})),
+        metrics(counter(1, temporality=1, at=now() + 10, attributes={"d": "x"})),
     )
     assert console.get("/api/summary")["metric_predictions"] == 9
 
@@ -172,7 +172,7 @@ def test_a_row_with_an_id_of_its_own_leads_to_its_batch(console):
 def test_a_label_without_a_trace_is_joined_by_id(console):
     """A label without a trace still finds its prediction; one of another trace does not."""
     console.feed(logs(prediction(), label(value="0", correct=False, trace="", own="")))
-    console.feed(logs(label(value="7", trace=OTHER, at=NOW + 9)))
+    console.feed(logs(label(value="7", trace=OTHER, at=now() + 9)))
     assert console.get("/api/predictions")["predictions"][0]["label"]["value"] == "0"
     assert console.get("/api/predictions/p-1")["label"]["value"] == "0"
 
@@ -188,9 +188,9 @@ def test_predictions_are_filtered_and_newest_first(console):
     """Model, version, time and limit narrow the list."""
     console.feed(
         logs(
-            prediction("old", at=NOW - 10**12),
-            prediction("new", at=NOW),
-            prediction("other", attributes={"ml.model.version": "2.0.0"}, at=NOW - 10**9),
+            prediction("old", at=now() - 10**12),
+            prediction("new", at=now()),
+            prediction("other", attributes={"ml.model.version": "2.0.0"}, at=now() - 10**9),
         )
     )
 
@@ -201,7 +201,7 @@ def test_predictions_are_filtered_and_newest_first(console):
     assert ids("limit=1") == ["new"]
     assert ids("model=fraud&limit=2") == ["new", "other"]
     assert ids("model=nobody") == []
-    assert ids(f"since={NOW / 1e9 - 60}") == ["new", "other"]
+    assert ids(f"since={now() / 1e9 - 60}") == ["new", "other"]
     assert ids("since=2100-01-01T00:00:00Z") == []
 
 
@@ -248,7 +248,9 @@ def test_ids_may_have_any_characters(console):
 def test_logs_are_filtered_by_trace_and_prediction(console):
     """The log query returns plain lines and events, newest first."""
     console.feed(
-        logs(record("one", at=NOW - 5), prediction(), record("two", trace=OTHER), record("", {"ml.prediction.id": "z"}))
+        logs(
+            record("one", at=now() - 5), prediction(), record("two", trace=OTHER), record("", {"ml.prediction.id": "z"})
+        )
     )
     assert [line["event_name"] for line in console.get(f"/api/logs?trace_id={TRACE}&limit=9")["logs"]][-1] is None
     assert [line["body"] for line in console.get(f"/api/logs?trace_id={OTHER}")["logs"]] == ["two"]
@@ -259,11 +261,11 @@ def test_logs_are_filtered_by_trace_and_prediction(console):
 def test_metrics_have_latest_values_and_points(console):
     """Numbers and distributions are listed with the latest value of each series and can be read point by point."""
     point = HistogramDataPoint(
-        time_unix_nano=NOW, count=3, sum=0.3, min=0.1, max=0.1, explicit_bounds=[0.1], bucket_counts=[1, 2]
+        time_unix_nano=now(), count=3, sum=0.3, min=0.1, max=0.1, explicit_bounds=[0.1], bucket_counts=[1, 2]
     )
-    bare = HistogramDataPoint(time_unix_nano=NOW + 1, count=4)
+    bare = HistogramDataPoint(time_unix_nano=now() + 1, count=4)
     histogram = Metric(name="h", unit="s", histogram=Histogram(data_points=[point, bare], aggregation_temporality=2))
-    console.feed(metrics(counter(2), histogram), metrics(counter(7, at=NOW + 10)))
+    console.feed(metrics(counter(2), histogram), metrics(counter(7, at=now() + 10)))
     listed = {metric["name"]: metric for metric in console.get("/api/metrics")["metrics"]}
     assert [one["value"] for one in listed["ml.predictions"]["series"]] == [7.0]
     assert (listed["h"]["kind"], listed["h"]["unit"], listed["h"]["series"][0]["count"]) == ("histogram", "s", 4)

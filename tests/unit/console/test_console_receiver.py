@@ -6,7 +6,7 @@ import gzip
 import json
 
 import pytest
-from console_feed import NOW, PROTOBUF, SPAN, TRACE, any_value, logs, metrics, prediction, record, span, traces
+from console_feed import PROTOBUF, SPAN, TRACE, any_value, logs, metrics, now, prediction, record, span, traces
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
@@ -15,30 +15,34 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 JSON = "application/json"
-JSON_TRACE = {
-    "resourceSpans": [
-        {
-            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "fraud-api"}}]},
-            "scopeSpans": [
-                {
-                    "scope": {"name": "by.hand"},
-                    "spans": [
-                        {
-                            "traceId": TRACE.upper(),
-                            "spanId": SPAN,
-                            "name": "predict fraud",
-                            "kind": 1,
-                            "startTimeUnixNano": str(NOW),
-                            "endTimeUnixNano": str(NOW + 4_000_000),
-                            "attributes": [{"key": "ml.prediction.id", "value": {"stringValue": "p-1"}}],
-                            "somethingNew": {"unknown": True},
-                        }
-                    ],
-                }
-            ],
-        }
-    ]
-}
+
+
+def json_trace():
+    """A trace as JSON, with the id in upper case and a field that is unknown."""
+    return {
+        "resourceSpans": [
+            {
+                "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "fraud-api"}}]},
+                "scopeSpans": [
+                    {
+                        "scope": {"name": "by.hand"},
+                        "spans": [
+                            {
+                                "traceId": TRACE.upper(),
+                                "spanId": SPAN,
+                                "name": "predict fraud",
+                                "kind": 1,
+                                "startTimeUnixNano": str(now()),
+                                "endTimeUnixNano": str(now() + 4_000_000),
+                                "attributes": [{"key": "ml.prediction.id", "value": {"stringValue": "p-1"}}],
+                                "somethingNew": {"unknown": True},
+                            }
+                        ],
+                    }
+                ],
+            }
+        ]
+    }
 
 
 def test_protobuf_is_stored_and_answered_in_protobuf(console):
@@ -58,7 +62,7 @@ def test_protobuf_is_stored_and_answered_in_protobuf(console):
 
 def test_json_with_hex_ids_is_stored_and_answered_in_json(console):
     """OTLP JSON has ids as hex of either case and may have unknown fields."""
-    answer = console.send("/v1/traces", json.dumps(JSON_TRACE).encode(), content_type=f"{JSON}; charset=utf-8")
+    answer = console.send("/v1/traces", json.dumps(json_trace()).encode(), content_type=f"{JSON}; charset=utf-8")
     assert (answer.status, answer.headers["content-type"], answer.json()) == (200, JSON, {})
     console.ingest.flush(30)
     (stored,) = console.get(f"/api/traces/{TRACE}")["spans"]

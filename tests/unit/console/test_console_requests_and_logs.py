@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from console_feed import NOW, SPAN, batch, counter, label, logs, metrics, prediction, record, span, traces
+from console_feed import SPAN, batch, counter, label, logs, metrics, now, prediction, record, span, traces
 
 from otel_ml import semconv
 
@@ -31,16 +31,16 @@ def server(name="POST /predict", *, status=200, **more):
 @pytest.fixture
 def filled(console):
     """A request with a prediction, one that a schema refused, a call of another service, and a job behind a queue."""
-    job = span("job", trace=FOUR, own="d1" * 8, parent="d0" * 8, start=NOW + 3)
+    job = span("job", trace=FOUR, own="d1" * 8, parent="d0" * 8, start=now() + 3)
     job.flags = REMOTE
     console.feed(
         traces(
             server(trace=ONE, own="a1" * 8, seconds=0.2),
             span(trace=ONE, own=SPAN, parent="a1" * 8, attributes={semconv.PREDICTION_ID: "p-1"}),
-            server(trace=TWO, own="b1" * 8, status=422, start=NOW + 1),
+            server(trace=TWO, own="b1" * 8, status=422, start=now() + 1),
             job,
         ),
-        traces(server("GET /cart", trace=THREE, own="c1" * 8, parent="c0" * 8, error=True, status=500, start=NOW + 2), service="shop"),
+        traces(server("GET /cart", trace=THREE, own="c1" * 8, parent="c0" * 8, error=True, status=500, start=now() + 2), service="shop"),
     )  # fmt: skip
     return console
 
@@ -96,12 +96,12 @@ def test_requests_without_a_prediction_are_found_far_back(console, monkeypatch):
         one
         for index in range(10)
         for one in (
-            server(trace=f"{index:032x}", own="a1" * 8, start=NOW + index),
+            server(trace=f"{index:032x}", own="a1" * 8, start=now() + index),
             span(trace=f"{index:032x}", own=SPAN, parent="a1" * 8, attributes={semconv.PREDICTION_ID: f"p-{index}"}),
         )
         if index
     ]
-    console.feed(traces(*known, server(trace=ONE, own="b1" * 8, status=422, start=NOW - 1)))
+    console.feed(traces(*known, server(trace=ONE, own="b1" * 8, status=422, start=now() - 1)))
     assert spans(console, "predicted=false") == "b"
     assert spans(console, "predicted=true") == "a" * 9
 
@@ -124,11 +124,11 @@ def test_requests_without_a_prediction_are_found_far_back(console, monkeypatch):
 )
 def test_log_records_are_searched_page_by_page(console, query, expected):
     """A log record is found by kind, level, text, service, trace and prediction; pages go on to the end."""
-    event, truth = batch("b-1", at=NOW + 4), label("b-2", at=NOW + 5)
+    event, truth = batch("b-1", at=now() + 4), label("b-2", at=now() + 5)
     event.body.string_value, truth.body.string_value = "{}", "label"
     console.feed(
-        logs(record("one", trace=TWO, at=NOW), record("Out of memory", severity=17, at=NOW + 3), event, truth),
-        logs(record("two", at=NOW + 1), service="shop"),
+        logs(record("one", trace=TWO, at=now()), record("Out of memory", severity=17, at=now() + 3), event, truth),
+        logs(record("two", at=now() + 1), service="shop"),
     )
     found, after = [], ""
     while after is not None:
@@ -146,13 +146,13 @@ def test_a_sender_says_what_became_of_its_records(console):
         return counter(value, name=metric.name, attributes=traces_only | more.pop("attributes", {}), **more)
 
     console.feed(
-        metrics(figure(semconv.EXPORT_PRODUCED, 5), figure(semconv.EXPORT_PRODUCED, 9, at=NOW + 9)),
+        metrics(figure(semconv.EXPORT_PRODUCED, 5), figure(semconv.EXPORT_PRODUCED, 9, at=now() + 9)),
         metrics(
-            figure(semconv.EXPORT_DELIVERED, 6, at=NOW + 9),
+            figure(semconv.EXPORT_DELIVERED, 6, at=now() + 9),
             figure(semconv.EXPORT_DROPPED, 3, attributes={semconv.DROP_REASON: "queue_full"}),
             figure(semconv.EXPORT_DROPPED, 0, attributes={semconv.DROP_REASON: "shutdown"}),
         ),
-        metrics(figure(semconv.EXPORT_PRODUCED, 1, at=NOW + 10**9), instance="two"),
+        metrics(figure(semconv.EXPORT_PRODUCED, 1, at=now() + 10**9), instance="two"),
     )
     newest, other = console.get("/api/senders")["senders"]
     assert (other["instance"], other["signals"]) == (
@@ -178,7 +178,7 @@ def test_the_services_of_a_trace_have_colours_of_their_own(console):
     console.feed(
         traces(span("a", trace=ONE, own="a1" * 8, seconds=1), service="web"),
         traces(span("b", trace=ONE, own="b1" * 8, parent="a1" * 8), service="store"),
-        traces(span("c", trace=ONE, own="c1" * 8, parent="a1" * 8, start=NOW + 9), service="web"),
+        traces(span("c", trace=ONE, own="c1" * 8, parent="a1" * 8, start=now() + 9), service="web"),
         traces(span("d", trace=TWO), service="web"),
     )
     page = console.send(f"/traces/{ONE}").body.decode()
@@ -204,11 +204,11 @@ def lost(filled, settled):
     predicted = {semconv.PREDICTION_ID: "p-2"}
     filled.feed(
         traces(
-            inner("a" * 32, "e2", "e3", start=NOW + 5, error=True, attributes=predicted),
-            inner("a" * 32, "e1", "f0", start=NOW + 4, seconds=0.1),
-            inner("a" * 32, "e3", "e0", start=NOW + 4, seconds=0.5),
+            inner("a" * 32, "e2", "e3", start=now() + 5, error=True, attributes=predicted),
+            inner("a" * 32, "e1", "f0", start=now() + 4, seconds=0.1),
+            inner("a" * 32, "e3", "e0", start=now() + 4, seconds=0.5),
         ),
-        traces(inner("b" * 32, "f1", "f0", name="poll queue", start=NOW - 10), service="worker"),
+        traces(inner("b" * 32, "f1", "f0", name="poll queue", start=now() - 10), service="worker"),
     )
     return filled
 
@@ -235,25 +235,25 @@ def test_a_trace_without_an_entry_says_what_it_holds(lost):
 
 def test_a_trace_whose_entry_is_on_its_way_is_waited_for(filled):
     """Spans within a process end, and arrive, before the one with which it began."""
-    filled.feed(traces(inner("a" * 32, "e1", "e0", start=NOW + 5)))
+    filled.feed(traces(inner("a" * 32, "e1", "e0", start=now() + 5)))
     assert spans(filled) == "dcba"
-    filled.feed(traces(server(trace="a" * 32, own="e0" * 8, start=NOW + 4)))
+    filled.feed(traces(server(trace="a" * 32, own="e0" * 8, start=now() + 4)))
     assert spans(filled) == "edcba"
 
 
 def test_a_span_hours_after_its_entry_is_of_that_request(filled, settled):
     """A job of half a day is one request, however far from its start a span within it began."""
-    filled.feed(traces(inner(TWO, "e2", "b1", start=NOW - 12 * 3600 * 10**9)))
+    filled.feed(traces(inner(TWO, "e2", "b1", start=now() - 12 * 3600 * 10**9)))
     assert spans(filled) == "dcba"
-    assert spans(filled, f"until={NOW // 10**9 - 3600}") == ""
+    assert spans(filled, f"until={now() // 10**9 - 3600}") == ""
 
 
 def feed_six(console, with_entry):
     """Six traces of eight inner spans each, the newest last; some have an entry."""
     for number in range(6):
         trace = f"{number + 1:032x}"
-        own = [inner(trace, f"{number + 1:x}{part:x}", "f0", start=NOW + 20 * number + part) for part in range(8)]
-        entry = server(trace=trace, own=f"{number + 1:x}f" * 8, start=NOW + 20 * number + 9)
+        own = [inner(trace, f"{number + 1:x}{part:x}", "f0", start=now() + 20 * number + part) for part in range(8)]
+        entry = server(trace=trace, own=f"{number + 1:x}f" * 8, start=now() + 20 * number + 9)
         console.feed(traces(*own, *([entry] if number in with_entry else [])))
 
 
@@ -270,7 +270,7 @@ def test_a_trace_without_an_entry_behind_many_spans_is_found(console, settled, m
     """Also if all spans that a page looks through first belong to requests with an entry."""
     monkeypatch.setattr("otel_ml.console.storage.lists._inner_traces._SLICES", (10, 10))
     feed_six(console, with_entry=range(6))
-    console.feed(traces(inner("9" * 32, "99", "f0", name="nothing but inner", start=NOW - 1, error=True)))
+    console.feed(traces(inner("9" * 32, "99", "f0", name="nothing but inner", start=now() - 1, error=True)))
     assert spans(console, query).endswith("9")
     assert console.get(f"/api/requests?{query}")["next"] is None or "limit" in query
 
@@ -279,17 +279,17 @@ def test_a_trace_without_an_entry_behind_many_like_it_is_found(console, settled,
     """Also if none of those that a page looks through fits what is looked for."""
     monkeypatch.setattr("otel_ml.console.storage.lists._inner_traces._SLICES", (10, 10))
     console.feed(
-        traces(*(inner(f"{number + 1:032x}", f"{number:02x}", "f0", start=NOW + number) for number in range(16, 46)))
+        traces(*(inner(f"{number + 1:032x}", f"{number:02x}", "f0", start=now() + number) for number in range(16, 46)))
     )
-    console.feed(traces(inner("9" * 32, "99", "f0", name="poll queue", start=NOW - 1)))
+    console.feed(traces(inner("9" * 32, "99", "f0", name="poll queue", start=now() - 1)))
     assert spans(console, "text=poll") == "9"
 
 
 def test_traces_that_are_not_yet_listed_cut_no_page(console, monkeypatch):
     """A list ends with its last request, although the entry of an older trace may still be on its way."""
     monkeypatch.setattr("otel_ml.console.storage.lists._inner_traces._SLICES", (10, 10))
-    own = [inner(ONE, f"{part:02x}", "f0", start=NOW + part) for part in range(16, 28)]
-    late = [inner("9" * 32, f"{part:02x}", "f0", start=NOW - part) for part in range(16, 28)]
-    console.feed(traces(*own, *late, server(trace=ONE, own="f0" * 8, start=NOW - 100)))
+    own = [inner(ONE, f"{part:02x}", "f0", start=now() + part) for part in range(16, 28)]
+    late = [inner("9" * 32, f"{part:02x}", "f0", start=now() - part) for part in range(16, 28)]
+    console.feed(traces(*own, *late, server(trace=ONE, own="f0" * 8, start=now() - 100)))
     answer = console.get("/api/requests")
     assert (len(answer["requests"]), answer["next"]) == (1, None)

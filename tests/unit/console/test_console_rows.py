@@ -11,7 +11,7 @@ import socket
 import threading
 
 import pytest
-from console_feed import NOW, batch, failure, label, logs, prediction
+from console_feed import batch, failure, label, logs, now, prediction
 
 from otel_ml import ReferenceProfile
 from otel_ml.cli import main
@@ -36,12 +36,12 @@ def test_rows_have_features_output_and_newest_label(console):
     """Rows of single predictions and of batches come in the order of time, without failures and other models."""
     console.feed(
         logs(
-            prediction("p-1", features={"age": 41}, at=NOW),
-            batch("b-1", 2, at=NOW + 1),
-            failure("f-1", at=NOW + 2),
-            prediction("o-1", attributes={"ml.model.name": "other"}, at=NOW + 3),
+            prediction("p-1", features={"age": 41}, at=now()),
+            batch("b-1", 2, at=now() + 1),
+            failure("f-1", at=now() + 2),
+            prediction("o-1", attributes={"ml.model.name": "other"}, at=now() + 3),
         ),
-        logs(label("p-1", "0", at=NOW + 4), label("p-1", "1", at=NOW + 5), label("b-1.1", "1", at=NOW + 6)),
+        logs(label("p-1", "0", at=now() + 4), label("p-1", "1", at=now() + 5), label("b-1.1", "1", at=now() + 6)),
     )
     assert rows(console) == (
         [
@@ -55,14 +55,14 @@ def test_rows_have_features_output_and_newest_label(console):
 
 def test_pages_have_each_row_once(console):
     """More events than a page has, many at one moment, come on several pages, each row once."""
-    console.feed(logs(*(prediction(f"p-{number}", at=NOW + number // 100) for number in range(450))))
+    console.feed(logs(*(prediction(f"p-{number}", at=now() + number // 100) for number in range(450))))
     found, _ = rows(console)
     assert sorted(row["id"] for row in found) == sorted(f"p-{number}" for number in range(450))
 
 
 def test_a_window_and_a_version_restrict_the_rows(console):
     """`since` is part of the window, `until` is not."""
-    at = [NOW + minute * MINUTE for minute in range(3)]
+    at = [now() + minute * MINUTE for minute in range(3)]
     console.feed(logs(*(prediction(f"p-{place}", at=moment) for place, moment in enumerate(at))))
     found, _ = rows(console, since=f"{at[1] / 1e9 - 30:.6f}", until=f"{at[2] / 1e9 - 30:.6f}")
     assert [row["id"] for row in found] == ["p-1"]
@@ -85,7 +85,7 @@ def served(size: int, shift: int = 0):
     for number in range(size):
         features = {"age": rng.randint(20, 60) + shift, "channel": rng.choice(["app", "web"])}
         score = rng.random()
-        at = NOW - MINUTE + number
+        at = now() - MINUTE + number
         outcome = "bad" if score > 0.5 else "good"
         predictions.append(prediction(f"p-{number}", features=features, score=score, outcome=outcome, at=at))
         labels.append(label(f"p-{number}", "bad" if rng.random() < score else "good", at=at + 1))
@@ -150,10 +150,10 @@ def test_a_window_of_a_console_stands_beside_the_training_data(console, tmp_path
 
 def test_a_regression_that_a_console_keeps_has_a_profile(console, tmp_path):
     """Numbers as predictions are the output, and labels are numbers too."""
-    events = [prediction(f"p-{n}", features={"age": n % 40}, at=NOW - n) for n in range(300)]
+    events = [prediction(f"p-{n}", features={"age": n % 40}, at=now() - n) for n in range(300)]
     for number, event in enumerate(events):
         event.body.string_value = json.dumps({"features": {"age": number % 40}, "prediction": number / 7})
-    console.feed(logs(*events), logs(*(label(f"p-{n}", str(n / 7 + 1), correct=None, at=NOW) for n in range(300))))
+    console.feed(logs(*events), logs(*(label(f"p-{n}", str(n / 7 + 1), correct=None, at=now()) for n in range(300))))
     assert profile(console, tmp_path / "may.json", "--name", "may", "--numeric", "age", "--json") == 0
     made = ReferenceProfile.load(tmp_path / "may.json")
     assert (made.performance.task, made.performance.figures["mae"]) == ("regression", pytest.approx(1.0))

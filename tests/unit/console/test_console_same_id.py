@@ -7,7 +7,7 @@ import re
 from urllib.parse import urljoin
 
 import pytest
-from console_feed import NOW, label, logs, prediction, span, traces
+from console_feed import label, logs, now, prediction, span, traces
 from performance_feed import CANARY
 
 from otel_ml import semconv
@@ -19,7 +19,7 @@ MS = 10**6
 @pytest.fixture
 def mirrored(console):
     """Two predictions, each mirrored to the canary a moment later; of the second the canary is right and the primary wrong."""
-    for name, at in (("p-0", NOW - 20 * MS), ("p-1", NOW - 10 * MS)):
+    for name, at in (("p-0", now() - 20 * MS), ("p-1", now() - 10 * MS)):
         console.feed(
             logs(
                 prediction(name, outcome="0", trace=FIRST, at=at),

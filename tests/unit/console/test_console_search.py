@@ -10,7 +10,7 @@ import http.client
 from urllib.parse import quote, urlsplit
 
 import pytest
-from console_feed import NOW, TRACE, batch, logs, prediction, span, traces
+from console_feed import TRACE, batch, logs, now, prediction, span, traces
 from console_server import running
 
 from otel_ml.console._options import Options
@@ -24,13 +24,13 @@ def filled():
     with running(Options()) as started:
         started.feed(
             logs(
-                prediction(ID, trace=ALONE, own="a1" * 8, at=NOW),
-                prediction("order-17", trace=TWO, own="a2" * 8, at=NOW + 1),
-                prediction("order-18", trace=TWO, own="a3" * 8, at=NOW + 2),
-                prediction("Case-9", trace="ef" * 16, at=NOW + 3),
-                prediction("n-1", trace="99" * 16, at=NOW + 5),
-                prediction("n-2", trace="99" * 16, at=NOW + 6),
-                batch("0f8fad5b-0000-469f-a165-70867728950f", 3, at=NOW + 4, own="a4" * 8),
+                prediction(ID, trace=ALONE, own="a1" * 8, at=now()),
+                prediction("order-17", trace=TWO, own="a2" * 8, at=now() + 1),
+                prediction("order-18", trace=TWO, own="a3" * 8, at=now() + 2),
+                prediction("Case-9", trace="ef" * 16, at=now() + 3),
+                prediction("n-1", trace="99" * 16, at=now() + 5),
+                prediction("n-2", trace="99" * 16, at=now() + 6),
+                batch("0f8fad5b-0000-469f-a165-70867728950f", 3, at=now() + 4, own="a4" * 8),
             ),
             traces(span(trace=TWO, own="b2" * 8)),
         )

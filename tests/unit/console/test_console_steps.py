@@ -7,7 +7,7 @@ import re
 from urllib.parse import quote
 
 import pytest
-from console_feed import NOW, TRACE, batch, failure, label, logs, prediction, span, traces
+from console_feed import TRACE, batch, failure, label, logs, now, prediction, span, traces
 
 from otel_ml import semconv
 from otel_ml.console.storage.lists import _neighbours, _prediction_list
@@ -52,9 +52,9 @@ def several(console):
     for number in range(10):
         features = {"region": "west" if number % 2 else "east", "age": number}
         version = {semconv.MODEL_VERSION: f"{number % 4 // 2}"}
-        console.feed(logs(prediction(f"p-{number}", features=features, at=NOW + number * MS, attributes=version)))
+        console.feed(logs(prediction(f"p-{number}", features=features, at=now() + number * MS, attributes=version)))
         console.feed(logs(label(f"p-{number}", correct=bool(number % 3))))
-    console.feed(logs(failure("f-1", at=NOW + 4 * MS)))
+    console.feed(logs(failure("f-1", at=now() + 4 * MS)))
     return console
 
 
@@ -97,8 +97,8 @@ def test_without_a_filter_the_steps_go_through_the_version(several):
 def test_a_list_that_ends_now_goes_on_beyond_its_start(several):
     """Somebody who reads for longer than the range still has neighbours; a fixed range bounds them."""
     hour = 3600
-    several.feed(logs(prediction("p-old", at=NOW - hour * 10**9)), logs(label("p-old", correct=False)))
-    fixed = f"from={NOW // 10**9 - 60}&to={NOW // 10**9 + hour}"
+    several.feed(logs(prediction("p-old", at=now() - hour * 10**9)), logs(label("p-old", correct=False)))
+    fixed = f"from={now() // 10**9 - 60}&to={now() // 10**9 + hour}"
     for window, older in (("range=5m", ["p-old"]), (fixed, [])):
         steps = links(page(several, f"/predictions/p-0?list={quote(f'{window}&truth=wrong')}"), "prev")
         assert [re.match(r"/predictions/([^?]+)", step)[1] for step in steps] == older
@@ -115,8 +115,8 @@ def test_a_click_on_a_span_stays_in_the_list(several):
 def test_the_rows_of_batches_are_steps_of_their_own(console):
     """Rows that fit come in their order, across batches and predictions that are none; others are passed over."""
     for place, name in enumerate(("b-0", "b-1")):
-        console.feed(logs(batch(name, size=4, at=NOW + place * MS)))
-    console.feed(logs(prediction("p-0", features={"age": 22}, outcome="0", at=NOW + 2 * MS)))
+        console.feed(logs(batch(name, size=4, at=now() + place * MS)))
+    console.feed(logs(prediction("p-0", features={"age": 22}, outcome="0", at=now() + 2 * MS)))
     rows = rows_of(console, "/predictions?range=3d&feature=age%3E21")
     order = ["b-0.2", "b-0.3", "b-1.2", "b-1.3", "p-0"]
     assert walked(console, rows[0], "prev") == order[::-1]
@@ -127,7 +127,7 @@ def test_the_rows_of_batches_are_steps_of_their_own(console):
 def test_a_row_that_does_not_fit_leads_out_of_its_batch(console):
     """The neighbours of a row that the list does not have are those of its batch in the list."""
     for place, name in enumerate(("b-0", "b-1", "b-2")):
-        console.feed(logs(batch(name, size=4, at=NOW + place * MS)))
+        console.feed(logs(batch(name, size=4, at=now() + place * MS)))
     text = page(console, f"/predictions/b-1.0?list={quote('range=3d&feature=age>21')}")
     found = [each.partition("?")[0] for kind in ("prev", "next") for each in links(text, kind)]
     assert found == ["/predictions/b-0.3", "/predictions/b-2.2"]
@@ -137,9 +137,9 @@ def test_rare_ones_are_looked_for_towards_the_newest_too(several):
     """Slice by slice, each prediction once, also if they are a nanosecond apart."""
     for number in range(10):
         several.feed(
-            logs(prediction(f"q-{number}", at=NOW - MS**2 + number)), logs(label(f"q-{number}", correct=False))
+            logs(prediction(f"q-{number}", at=now() - MS**2 + number)), logs(label(f"q-{number}", correct=False))
         )
-    wanted = PredictionFilter(truth="wrong", before=Place(NOW - MS**2 - 1, "f" * 32), id="q-")
+    wanted = PredictionFilter(truth="wrong", before=Place(now() - MS**2 - 1, "f" * 32), id="q-")
     with several.store.cursor() as cursor:
         found, following = _prediction_list.page(cursor, wanted, (3, 2, 100))
     assert ([row["prediction_id"] for row in found], following) == ([f"q-{number}" for number in range(10)], None)
@@ -183,7 +183,7 @@ def test_a_list_with_more_filters_than_an_address_holds_is_left_out(several):
 def test_each_try_of_a_call_is_a_step_of_its_own(console):
     """Two tries under one id are two pages, each with its own trace; the steps visit both."""
     for place, (name, trace) in enumerate((("p-0", FIRST), ("p-1", FIRST), ("p-1", SECOND), ("p-2", SECOND))):
-        console.feed(logs(prediction(name, trace=trace, at=NOW + place * MS)))
+        console.feed(logs(prediction(name, trace=trace, at=now() + place * MS)))
     seen, address = [], f"/predictions/p-2?trace={SECOND}"
     while address:
         text = page(console, address)
@@ -196,7 +196,7 @@ def test_each_try_of_a_call_is_a_step_of_its_own(console):
 def test_a_row_of_each_try_of_a_batch_is_its_own(console):
     """The trace in the address of a row chooses among the tries of its batch, as it does for a prediction."""
     for place, trace in enumerate((FIRST, SECOND)):
-        console.feed(logs(batch("b-0", trace=trace, at=NOW + place * MS)))
+        console.feed(logs(batch("b-0", trace=trace, at=now() + place * MS)))
     for trace in (FIRST, SECOND):
         text = page(console, f"/predictions/b-0.1?trace={trace}")
         assert re.search(r'href="/traces/(\w+)"', text)[1] == trace

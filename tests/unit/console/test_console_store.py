@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from console_feed import NOW, counter, label, logs, metrics, prediction, record, span, traces
+from console_feed import counter, label, logs, metrics, now, prediction, record, span, traces
 
 from otel_ml.console._options import ConsoleError, Options
 from otel_ml.console.receiving._ingest_queue import IngestQueue
@@ -16,8 +16,8 @@ from otel_ml.console.storage._tables import SIGNALS, TABLES, columns
 HOUR = 3_600_000_000_000
 
 
-def decode(signal, message, received_ns=NOW):
-    return WIRE[signal].rows(message, received_ns)
+def decode(signal, message, received_ns=None):
+    return WIRE[signal].rows(message, received_ns or now())
 
 
 @pytest.fixture
@@ -40,12 +40,12 @@ def test_rows_are_bounded():
     store = Database.open(Options(max_rows=100))
     for index in range(3):
         lines = logs(*[record(f"line {index} {row}") for row in range(60)])
-        store.insert(decode("logs", lines, NOW + index).rows)
+        store.insert(decode("logs", lines, now() + index).rows)
     assert store.is_over_limit()
-    store.sweep(NOW)
+    store.sweep(now())
     assert (store.stored()["logs"], store.expired()["logs"], store.is_over_limit()) == (95, 85, False)
     with store.cursor() as cursor:
-        assert cursor.execute("select min(received_ns) from logs").fetchone() == (NOW + 1,)
+        assert cursor.execute("select min(received_ns) from logs").fetchone() == (now() + 1,)
     store.close()
 
 
@@ -53,17 +53,17 @@ def test_bytes_are_bounded():
     """A table of a few huge records is cut by their size."""
     store = Database.open(Options(max_table_bytes=1_000_000))
     for index in range(4):
-        store.insert(decode("logs", logs(record("x" * 400_000 + str(index))), NOW + index).rows)
-    store.sweep(NOW)
+        store.insert(decode("logs", logs(record("x" * 400_000 + str(index))), now() + index).rows)
+    store.sweep(now())
     assert store.stored()["logs"] == 2
     store.close()
 
 
 def test_age_is_bounded(store):
     """Records that arrived longer ago than the retention are deleted, whatever time they claim."""
-    store.insert(decode("logs", logs(record("old", at=2**63)), NOW - 80 * HOUR).rows)
-    store.insert(decode("logs", logs(record("new", at=1)), NOW - HOUR).rows)
-    store.sweep(NOW)
+    store.insert(decode("logs", logs(record("old", at=2**63)), now() - 80 * HOUR).rows)
+    store.insert(decode("logs", logs(record("new", at=1)), now() - HOUR).rows)
+    store.sweep(now())
     with store.cursor() as cursor:
         assert cursor.execute("select body from logs").fetchall() == [("new",)]
 
@@ -189,7 +189,7 @@ def test_the_writer_enforces_the_row_limit():
     """The writer enforces the row limit without waiting for the next sweep."""
     options = Options(max_rows=100)
     store = Database.open(options)
-    ingest = IngestQueue(store, options, clock=lambda: NOW)
+    ingest = IngestQueue(store, options, clock=lambda: now())
     ingest.start()
     for index in range(10):
         ingest.offer(decode("logs", logs(*[record(f"{index} {row}") for row in range(50)])))

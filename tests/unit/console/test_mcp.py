@@ -9,13 +9,13 @@ import time
 import pytest
 from anyio.from_thread import start_blocking_portal
 from console_feed import (
-    NOW,
     batch,
     counter,
     failure,
     label,
     logs,
     metrics,
+    now,
     pairs,
     prediction,
     record,
@@ -48,7 +48,7 @@ ERROR = {
 def failed_span():
     """The span of a prediction that an exception ended."""
     found = span(trace="11" * 16, error=True, attributes={semconv.PREDICTION_ID: "f-1"})
-    found.events.append(Span.Event(name=semconv.EXCEPTION_EVENT, time_unix_nano=NOW, attributes=pairs(ERROR)))
+    found.events.append(Span.Event(name=semconv.EXCEPTION_EVENT, time_unix_nano=now(), attributes=pairs(ERROR)))
     return found
 
 
@@ -269,11 +269,11 @@ def test_an_answer_is_bounded(console, call):
     """
     many = {f"f{number}": "x" * 60 for number in range(500)}
     spans = [
-        span(f"s{number}" + "n" * 300, trace=LARGE, own=f"{number + 1:016x}", start=NOW + number,
+        span(f"s{number}" + "n" * 300, trace=LARGE, own=f"{number + 1:016x}", start=now() + number,
              attributes={"a": "v" * 4000})
         for number in range(200)
     ]  # fmt: skip
-    lines = [record("y" * 5000, trace=LARGE, own=f"{number + 1:016x}", at=NOW + number) for number in range(201)]
+    lines = [record("y" * 5000, trace=LARGE, own=f"{number + 1:016x}", at=now() + number) for number in range(201)]
     console.feed(logs(prediction("large", features=many, trace=LARGE), *lines), traces(*spans))
     for tool, arguments in (
         ("explain_prediction", {"prediction_id": "large"}),
@@ -292,7 +292,7 @@ def test_of_many_spans_the_failed_ones_are_there(console, call):
     """A failure at the end of a large trace is what one looks for (jaegertracing/jaeger#9235)."""
     own = "66" * 16
     spans = [
-        span(f"s{number}", trace=own, own=f"{number + 1:016x}", start=NOW + number, error=number > 197)
+        span(f"s{number}", trace=own, own=f"{number + 1:016x}", start=now() + number, error=number > 197)
         for number in range(200)
     ]
     console.feed(traces(*spans))
