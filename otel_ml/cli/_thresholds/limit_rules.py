@@ -64,6 +64,10 @@ LIMITS: Final = {
     "throttled_share": Limit(
         "service:container_cpu_throttled_share:limit", ("otelml_container_cpu_periods_total{}",), SERVICE
     ),
+    "network_errors": Limit("service:system_network_errors:limit", ("system_network_errors_total{}",), SERVICE),
+    "network_drops": Limit(
+        "service:system_network_packet_dropped:limit", ("system_network_packet_dropped_total{}",), SERVICE
+    ),
     "queue_share": Limit("service:otelcol_queue_share:limit", ("otelcol_exporter_queue_capacity{}",), SERVICE),
 }
 

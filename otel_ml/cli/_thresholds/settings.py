@@ -53,6 +53,8 @@ LIMITS: Final[Mapping[str, NumberRange]] = {
     "file_system_share": SHARE,
     "container_memory_share": SHARE,
     "throttled_share": SHARE,
+    "network_errors": NumberRange(1e-6, 1e9),
+    "network_drops": NumberRange(1e-6, 1e9),
     "queue_share": SHARE,
 }
 OBJECTIVES: Final[Mapping[str, NumberRange]] = {
@@ -82,6 +84,8 @@ OF_MACHINES: Final = (
     "file_system_share",
     "container_memory_share",
     "throttled_share",
+    "network_errors",
+    "network_drops",
     "queue_share",
 )
 """Limits of machines, containers and Collectors, which are of no model."""

@@ -3,7 +3,8 @@
 Sources: prometheus/prometheus#3143 (one alert for each limit, by copying), AcalephStorage/consul-alerts#69 (one limit for all services),
 prometheus-operator/kube-prometheus#789 (the limit of an alert can be set, the dashboard keeps the old one); rcourtman/Pulse#1012 and
 gobitfly/eth2-client-metrics-exporter#13 (limits of temperature and disk are constants), Diorser/LiteMonitor#256 (a laptop always works at
-90 degrees), nobody43/zabbix-mini-IPMI#57 (the limit of one host), rcourtman/Pulse#434 (no value of a limit switches it off).
+90 degrees), nobody43/zabbix-mini-IPMI#57 (the limit of one host), rcourtman/Pulse#434 (no value of a limit switches it off);
+netdata/netdata#5158, ceph/ceph#38030 and prometheus/node_exporter#1861 (frames of unknown protocols count as dropped packets).
 """
 
 from __future__ import annotations
@@ -133,17 +134,22 @@ def test_one_percent_counts_only_beyond_chance(tmp_path: Path) -> None:
 
 
 MACHINES = """
-limits: {gpu_celsius: 90, queue_share: 0.5, throttled_share: off}
+limits: {gpu_celsius: 90, queue_share: 0.5, throttled_share: off, network_drops: 20}
 overrides:
   - for: {job: hot, team: [research, a.b]}
-    limits: {gpu_celsius: 95, file_system_share: 0.99}
+    limits: {gpu_celsius: 95, file_system_share: 0.99, network_errors: 3}
   - for: {cluster: edge}
-    limits: {file_system_share: off, container_memory_share: 0.5, gpu_memory_share: 0.5}
+    limits: {file_system_share: off, container_memory_share: 0.5, gpu_memory_share: 0.5, network_errors: off, network_drops: 14}
+  - for: {job: other}
+    limits: {network_errors: off}
 """
 
 
 def gauges(job: str, **labels: str) -> list[dict[str, str]]:
-    """A machine with a GPU at 92 degrees and nine tenths of whatever has a limit in use, and a queue that is 60 % full."""
+    """A machine with a GPU at 92 degrees and nine tenths of whatever has a limit in use, and a queue that is 60 % full.
+
+    Its interface has 2 errors and drops 15 packets a second.
+    """
     key = ", ".join(f"{label}={json.dumps(text)}" for label, text in {"job": job, **labels}.items())
     values = {
         "hw_temperature_celsius": "92", "hw_gpu_memory_usage_bytes": "92", "hw_gpu_memory_limit_bytes": "100",
@@ -151,6 +157,7 @@ def gauges(job: str, **labels: str) -> list[dict[str, str]]:
         "container_memory_working_set_bytes": "85", "otelml_container_memory_limit_bytes": "100",
         "otelml_container_cpu_periods_total": "0+10", "otelml_container_cpu_throttled_periods_total": "0+9",
         "otelcol_exporter_queue_size": "60", "otelcol_exporter_queue_capacity": "100",
+        "system_network_errors_total": "0+120", "system_network_packet_dropped_total": "0+900",
     }  # fmt: skip
     return [
         {"series": f"{name}{', ' if '{' in name else '{'}{key}}}", "values": f"{value}x{MINUTES}"}
@@ -159,7 +166,7 @@ def gauges(job: str, **labels: str) -> list[dict[str, str]]:
 
 
 def test_machines_and_collectors_have_limits_too(tmp_path: Path) -> None:
-    """Limits of GPUs, file systems, containers and queues differ by job, team and cluster, and `off` never alerts."""
+    """Limits of GPUs, file systems, containers, queues and networks differ by job, team and cluster, and `off` never alerts."""
     series = [
         *gauges("usual"),
         *gauges("hot", team="research"),
@@ -172,6 +179,7 @@ def test_machines_and_collectors_have_limits_too(tmp_path: Path) -> None:
         alerted("FileSystemNearlyFull", "other", "usual", by="job"),
         alerted("ContainerMemoryNearlyFull", "far", by="job"),
         alerted("ContainerCpuThrottled", by="job"),
+        alerted("NetworkErrors", "far", "usual", by="job"),
         alerted("CollectorQueueNearlyFull", "far", "hot", "other", "usual", by="job"),
     ]
 
