@@ -13,6 +13,7 @@ from otel_ml._telemetry import withholding
 # No test asserts a time: a busy machine is no failure.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+_SLOW_SECONDS = 1800
 
 postgresql = postgresql_server.postgresql
 store_url = postgresql_server.store_url
@@ -23,6 +24,13 @@ def exceptions_may_speak() -> Iterator[None]:
     """A sensitive model of one test withholds no exception of the next."""
     yield
     withholding.withhold_exceptions(withheld=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives slow tests half an hour; all others have the limit of pyproject.toml."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_SLOW_SECONDS))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

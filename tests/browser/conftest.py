@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from built_servers import untimed
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "console"))
@@ -46,8 +47,9 @@ def chromium() -> str:
     """Returns the path of Chromium; installs it from the distribution if possible."""
     found = find_chromium()
     if found is None and shutil.which("apt-get") and os.geteuid() == 0:
-        for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "chromium"]):
-            subprocess.run(["apt-get", *arguments], check=True, stdout=subprocess.DEVNULL, timeout=900)
+        with untimed():
+            for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "chromium"]):
+                subprocess.run(["apt-get", *arguments], check=True, stdout=subprocess.DEVNULL, timeout=900)
         found = find_chromium()
     if found is None:
         pytest.fail("the browser tests need Chromium: install the package chromium, or run them as root on Debian")

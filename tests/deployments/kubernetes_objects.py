@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import build
+import built_servers
 import jsonschema
 import kubernetes_validate
 import yaml
@@ -37,12 +37,12 @@ Object = dict[str, Any]
 
 def kustomized(folder: str) -> list[Object]:
     """The objects of a kustomization, built as `kubectl apply -k` does."""
-    return _loaded([str(build.build("kustomize")), "build", str(KUBERNETES / folder)])
+    return _loaded([str(built_servers.binary("kustomize")), "build", str(KUBERNETES / folder)])
 
 
 def charted(*arguments: str, chart: Path = CHART, namespace: str = "otel-ml") -> list[Object]:
     """The objects of the chart."""
-    return _loaded([str(build.build("helm")), "template", "otel-ml", str(chart), "-n", namespace, *arguments])
+    return _loaded([str(built_servers.binary("helm")), "template", "otel-ml", str(chart), "-n", namespace, *arguments])
 
 
 def _loaded(command: Sequence[str]) -> list[Object]:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import build
+import built_servers
 import pytest
 import render
 import yaml
@@ -103,7 +103,7 @@ def test_what_the_chart_gives_is_valid_and_complete(values: list[str]) -> None:
 def test_the_chart_passes_lint(teams: str) -> None:
     """`helm lint --strict` has nothing to say."""
     done = subprocess.run(
-        [build.build("helm"), "lint", "--strict", "--quiet", str(CHART), *on(*EVERYTHING), teams],
+        [built_servers.binary("helm"), "lint", "--strict", "--quiet", str(CHART), *on(*EVERYTHING), teams],
         capture_output=True,
         text=True,
     )
@@ -113,7 +113,7 @@ def test_the_chart_passes_lint(teams: str) -> None:
 @pytest.mark.parametrize("piece", render.PIECES, ids=lambda piece: piece.file)
 def test_the_manifests_are_those_of_the_chart(piece: render.Piece) -> None:
     """The files of the kustomizations are up to date: run `python deploy/kubernetes/render.py` after a change of the chart."""
-    assert (render.HERE / piece.file).read_text() == render.render(build.build("helm"), piece)
+    assert (render.HERE / piece.file).read_text() == render.render(built_servers.binary("helm"), piece)
 
 
 def test_the_kustomization_gives_what_the_chart_gives() -> None:
@@ -201,7 +201,7 @@ def test_gateways_behind_kafka() -> None:
 def test_files_that_need_the_larger_image(values: str, refused: str) -> None:
     """With the lean image, which lacks their components, the chart is refused and names the other one."""
     done = subprocess.run(
-        [build.build("helm"), "template", str(CHART), "--set", values], capture_output=True, text=True
+        [built_servers.binary("helm"), "template", str(CHART), "--set", values], capture_output=True, text=True
     )
     assert done.returncode != 0
     assert refused in done.stderr
@@ -251,7 +251,7 @@ def test_alerts_reach_the_teams_of_the_values(teams: str, tmp_path: Path) -> Non
     (tmp_path / "templates" / "otel-ml.tmpl").write_text(data["otel-ml.tmpl"])
     file = tmp_path / "alertmanager.yml"
     file.write_text(data["alertmanager.yml"])
-    amtool = build.build("amtool")
+    amtool = built_servers.binary("amtool")
 
     def receiver(**labels: str) -> str:
         command = [
@@ -406,7 +406,7 @@ def test_a_chart_without_its_links_says_so(tmp_path: Path) -> None:
             ["--set", "collector.enabled=false,alertmanager.enabled=false"] if setting != "collector.enabled" else []
         )
         done = subprocess.run(
-            [build.build("helm"), "template", str(tmp_path / "otel-ml"), *others, *on(setting)],
+            [built_servers.binary("helm"), "template", str(tmp_path / "otel-ml"), *others, *on(setting)],
             capture_output=True,
             text=True,
         )
@@ -417,7 +417,9 @@ def test_a_chart_without_its_links_says_so(tmp_path: Path) -> None:
 def test_a_packed_chart_has_all_files(tmp_path: Path) -> None:
     """`helm package` follows the links: the archive gives the same objects as the folder, and has no module or test."""
     subprocess.run(
-        [build.build("helm"), "package", str(CHART), "--destination", str(tmp_path)], check=True, capture_output=True
+        [built_servers.binary("helm"), "package", str(CHART), "--destination", str(tmp_path)],
+        check=True,
+        capture_output=True,
     )
     (archive,) = tmp_path.glob("*.tgz")
     content = subprocess.run(["tar", "-tzf", str(archive)], capture_output=True, text=True, check=True).stdout.split()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import build
+import built_servers
 from compose_file import ROOT, ComposeFile, cloned, prepared
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from pipeline_servers import TIMEOUT, eventually, free_ports, get, otlp_backend, post, promql
@@ -30,7 +30,7 @@ def started(compose: ComposeFile, name: str, replace: dict[str, str], more: dict
 
     service = compose.services[name]
     environment = {key: here(str(value)) for key, value in service.get("environment", {}).items()} | more
-    command = [str(build.build(name)), *map(here, service["command"])]
+    command = [str(built_servers.binary(name)), *map(here, service["command"])]
     log = compose.path.parent / f"{name}.log"
     with log.open("wb") as output, subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process:
         try:
@@ -85,7 +85,9 @@ def test_what_a_service_sends_with_its_token_arrives(tmp_path: Path) -> None:
             running.enter_context(started(compose, name, replace, ports if name == "collector" else {}))
         check = ["check", "ready", f"--url=http://127.0.0.1:{metrics}"]
         assert compose.services["prometheus"]["healthcheck"]["test"][2:4] == check[:2]
-        eventually(lambda: subprocess.run([build.build("promtool"), *check], capture_output=True).returncode == 0)
+        eventually(
+            lambda: subprocess.run([built_servers.binary("promtool"), *check], capture_output=True).returncode == 0
+        )
         for name, port in (("alertmanager", f"9093:{alerts}"), ("collector", f"13133:{health}")):
             address = compose.services[name]["healthcheck"]["test"][-1].replace(*port.split(":"))
             eventually(lambda address=address: get(address) == 200)

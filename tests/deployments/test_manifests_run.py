@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
-import build
+import built_servers
 import pytest
 from kubernetes_objects import Object, containers, kustomized, name, workloads
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -114,7 +114,7 @@ def test_the_collector_of_the_manifest_runs(tmp_path: Path, address: str, host: 
         ports = {"OTELCOL_GRPC_PORT": grpc, "OTELCOL_HTTP_PORT": http, "OTELCOL_HEALTH_PORT": health}
         queue = {"OTELCOL_QUEUE_DIR": container.here("/var/lib/otelcol/queue")}
         assert queue["OTELCOL_QUEUE_DIR"].startswith(str(tmp_path))
-        command = [str(build.build("collector")), *container.arguments]
+        command = [str(built_servers.binary("collector")), *container.arguments]
         with running(
             command, container.environment | ends | ports | queue, f"http://{host}:{health}", tmp_path / "log"
         ):
@@ -132,7 +132,7 @@ def test_collectors_and_gateways_of_the_manifests_run(tmp_path: Path) -> None:
     """A Collector of the overlay takes a span of a failed request and sends it to the gateway, which wants the token, and keeps it."""
     secrets = {"tokens": "other\nright\n", "gateway": "right"}
     ports = dict(zip(("gateway", "collector"), zip(*[iter(map(str, free_ports(6)))] * 3, strict=True), strict=True))
-    binary = str(build.build("collector-gateway"))
+    binary = str(built_servers.binary("collector-gateway"))
     with otlp_backend() as backend, ExitStack() as running_ones:
         for title, (grpc, http, health) in ports.items():
             fields = {"podIP": "127.0.0.1", "name": f"otel-ml-{title}-0", "namespace": "otel-ml"}
@@ -168,7 +168,7 @@ def test_alertmanager_of_the_manifest_runs(tmp_path: Path) -> None:
     # As in the pod: the template is below the folder of the configuration.
     (tmp_path / "config" / "templates").mkdir()
     (tmp_path / "config" / "otel-ml.tmpl").rename(tmp_path / "config" / "templates" / "otel-ml.tmpl")
-    command = [str(build.build("alertmanager")), *arguments, f"{listen}127.0.0.1:{port}"]
+    command = [str(built_servers.binary("alertmanager")), *arguments, f"{listen}127.0.0.1:{port}"]
 
     with running(command, {}, f"http://127.0.0.1:{port}/-/ready", tmp_path / "log"):
         pass

@@ -24,7 +24,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / part) for part in ("deploy/local", "tests/pipeline")]
 
-import build  # noqa: E402  (found by the line above)
+import built_servers  # noqa: E402  (found by the line above)
 from kafka_broker import running_broker  # noqa: E402
 from pipeline_servers import collector_environment, eventually, free_ports, otlp_backend, running_collector  # noqa: E402
 
@@ -48,7 +48,7 @@ org.apache.kafka.common.security.scram.ScramLoginModule required username="colle
 @pytest.fixture(scope="module")
 def binary():
     """The Collector with `kafka`."""
-    return build.build("collector-gateway")
+    return built_servers.binary("collector-gateway")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / part) for part in ("deploy/local", "tests/pipeline")]
 
-import build  # noqa: E402  (found by the line above)
+import built_servers  # noqa: E402  (found by the line above)
 from pipeline_servers import (  # noqa: E402
     collector_environment,
     eventually,
@@ -96,7 +96,7 @@ def outcome(sender, backend, figure, mode):
 
 @pytest.fixture(scope="module")
 def otelcol():
-    return build.build("collector")
+    return built_servers.binary("collector")
 
 
 @pytest.fixture

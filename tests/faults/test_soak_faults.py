@@ -14,6 +14,7 @@ RATE = 2000
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(SECONDS + 600)
 def test_soak(run, receiver, tmp_path, figure):
     """Two thousand predictions a second, all delivered; the slope of memory is recorded in KiB per hour."""
     program = run("soak.py", SECONDS, RATE)

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from built_servers import untimed
 
 
 def make_python(name: str, *packages: str) -> str:
@@ -22,8 +23,9 @@ def make_python(name: str, *packages: str) -> str:
     folder = Path(os.environ.get("OTEL_ML_CACHE") or Path.home() / ".cache" / "otel-ml") / name
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        made = subprocess.run([str(python), "-m", "pip", "install", "-q", *packages], check=False)
+        with untimed():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+            made = subprocess.run([str(python), "-m", "pip", "install", "-q", *packages], check=False)
         if made.returncode != 0:
             pytest.skip(f"{' '.join(packages)} cannot be installed here")
         (folder / "complete").touch()

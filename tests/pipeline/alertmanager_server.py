@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import build
+import built_servers
 from pipeline_servers import TIMEOUT, eventually, free_ports, get, post
 
 
@@ -17,7 +17,7 @@ from pipeline_servers import TIMEOUT, eventually, free_ports, get, post
 def running_alertmanager(config: Path, folder: Path) -> Iterator[str]:
     """Runs Alertmanager with a configuration; gives its address."""
     (port,) = free_ports(1)
-    command = [str(build.build("alertmanager")), "--config.file", str(config), "--cluster.listen-address", ""]
+    command = [str(built_servers.binary("alertmanager")), "--config.file", str(config), "--cluster.listen-address", ""]
     command += ["--storage.path", str(folder / "data"), "--web.listen-address", f"127.0.0.1:{port}"]
     with (folder / "alertmanager.log").open("wb") as log, subprocess.Popen(command, stderr=log, stdout=log) as process:
         try:

@@ -15,7 +15,7 @@ import pytest
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 sys.path[:0] = [str(DEPLOY / "local"), str(DEPLOY / "compose"), str(DEPLOY.parent / "tests" / "data" / "nvml")]
 
-import build  # noqa: E402  (found by the line above)
+import built_servers  # noqa: E402  (found by the line above)
 from pipeline_servers import (  # noqa: E402
     LOCAL,
     TIMEOUT,
@@ -38,7 +38,7 @@ def backend() -> Iterator[Backend]:
 @pytest.fixture(scope="session")
 def otelcol() -> Path:
     """The Collector's binary."""
-    return build.build("collector")
+    return built_servers.binary("collector")
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
     servers = ["collector", "prometheus", "victoria-logs", "jaeger"]
     for name in servers:
-        build.build(name)
+        built_servers.binary(name)
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("STACK_", "OTEL_"))}
     environment |= {"STACK_DIR": str(folder), "OTELCOL_SELF_INTERVAL_MS": "1000", "PYTHONWARNINGS": ""}
     command = [sys.executable, str(LOCAL / "stack.py"), "--ports", "auto", *servers]

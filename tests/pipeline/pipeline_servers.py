@@ -22,7 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import build
+import built_servers
 import pytest
 import stack
 import yaml
@@ -250,7 +250,7 @@ def prometheus(folder: Path, config: Path, features: str = "", *more: str, port:
     arguments = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}", "--log.level=error", *more]
     listen = [f"--web.listen-address=127.0.0.1:{port}", "--web.enable-otlp-receiver"]
     listen += [f"--enable-feature={features}"] if features else []
-    with subprocess.Popen([str(build.build("prometheus")), *arguments, *listen]) as process:
+    with subprocess.Popen([str(built_servers.binary("prometheus")), *arguments, *listen]) as process:
         try:
             eventually(lambda: get(f"http://127.0.0.1:{port}/-/ready") == 200)
             yield f"http://127.0.0.1:{port}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import build
+import built_servers
 import pytest
 import yaml
 from alertmanager_server import running_alertmanager, send
@@ -50,7 +50,7 @@ Graph: http://prometheus.example.org/graph
 
 
 def amtool(*arguments: str, stdin: str = "") -> str:
-    command = [str(build.build("amtool")), *arguments]
+    command = [str(built_servers.binary("amtool")), *arguments]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()

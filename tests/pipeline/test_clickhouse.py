@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import build
+import built_servers
 import clickhouse_server
 import pytest
 from clickhouse_server import PASSWORD, Server
@@ -43,7 +43,7 @@ DAY = 86_400 * 10**9
 
 def start(folder: Path, server: str, **more: str) -> Any:
     """Runs a Collector with the overlay; what goes to the other back ends is taken by a recording one."""
-    binary = build.build("collector-gateway")
+    binary = built_servers.binary("collector-gateway")
     environment = collector_environment(more.pop("others", "http://127.0.0.1:9"), folder)
     environment |= {"CLICKHOUSE_ENDPOINT": server, "CLICKHOUSE_PASSWORD": PASSWORD, **more}
     return running_collector(binary, environment, folder, CONFIGS)
@@ -231,6 +231,6 @@ def test_a_wrong_address_ends_the_start(value: str, tmp_path: Path) -> None:
     """The message names the variable."""
     environment = collector_environment("http://127.0.0.1:1", tmp_path, CLICKHOUSE_ENDPOINT=value)
     configs = [part for name in CONFIGS for part in ("--config", str(ROOT / "collector" / name))]
-    command = [str(build.build("collector-gateway")), "validate", *configs]
+    command = [str(built_servers.binary("collector-gateway")), "validate", *configs]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, "CLICKHOUSE_ENDPOINT" in done.stdout + done.stderr) == (1, True)

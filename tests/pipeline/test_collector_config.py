@@ -10,7 +10,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-import build
+import built_servers
 import pytest
 import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -55,7 +55,7 @@ def tokens_file(folder: Path) -> str:
 @pytest.mark.parametrize("names", [*COMBINATIONS, *TO_GATEWAY], ids="+".join)
 def test_configuration_is_valid(names: tuple[str, ...], tmp_path: Path) -> None:
     """`validate` builds the whole graph and reports nothing, not even a deprecation."""
-    otelcol = build.build("collector-gateway" if names in TO_GATEWAY else "collector")
+    otelcol = built_servers.binary("collector-gateway" if names in TO_GATEWAY else "collector")
     environment = collector_environment("http://127.0.0.1:1", tmp_path, OTELCOL_BIND="127.0.0.1")
     environment |= {"OTELCOL_TOKENS_FILE": tokens_file(tmp_path), "OTELCOL_GATEWAYS": "gateway-0:4317,gateway-1:4317"}
     environment["OTELCOL_AUTHORIZATION_FILE"] = environment["OTELCOL_TOKENS_FILE"]
@@ -106,7 +106,7 @@ def test_the_commands_for_tiers_and_kafka_run_as_printed(tmp_path: Path) -> None
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{build.build('collector-gateway')}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{built_servers.binary('collector-gateway')}\n", "")
 
 
 def test_memory_is_limited_first() -> None:
@@ -204,7 +204,7 @@ def test_a_place_that_is_not_used_cannot_get_data(tmp_path: Path) -> None:
     own.write_text("service: { pipelines: { traces/out: { exporters: [otlp_http/traces] } } }", encoding="utf-8")
     environment = collector_environment("http://127.0.0.1:1", tmp_path, OTELCOL_GATEWAYS="gateway")
     configs = [COLLECTOR / "agent.yaml", COLLECTOR / "to_gateway.yaml", own]
-    command = [build.build("collector-gateway"), "validate", *(f"--config={path}" for path in configs)]
+    command = [built_servers.binary("collector-gateway"), "validate", *(f"--config={path}" for path in configs)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, "otlp_http/traces" in done.stderr) == (1, True)
 

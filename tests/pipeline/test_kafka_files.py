@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import build
+import built_servers
 import pytest
 import yaml
 from pipeline_servers import ROOT, collector_environment
@@ -58,7 +58,7 @@ def run(command: str, names: tuple[str, ...], folder: Path, **more: str) -> tupl
         # What nothing is sent to needs no address.
         del environment["LOKI_OTLP_ENDPOINT"], environment["TEMPO_OTLP_ENDPOINT"]
     arguments = [part for name in names for part in ("--config", str(COLLECTOR / name))]
-    binary = str(build.build("collector-gateway"))
+    binary = str(built_servers.binary("collector-gateway"))
     done = subprocess.run(
         [binary, command, *arguments], env=environment | more, cwd=folder, capture_output=True, text=True, check=False
     )

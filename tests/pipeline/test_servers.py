@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import build
+import built_servers
 import pytest
 import verify
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -176,7 +176,7 @@ def test_all_rules_are_loaded_and_healthy(stack: Stack, servers: verify.Servers)
 
 def test_prometheus_configuration_is_valid() -> None:
     """promtool accepts the file and all rules that it names."""
-    promtool = build.build("promtool")
+    promtool = built_servers.binary("promtool")
     config = ROOT / "deploy" / "prometheus" / "prometheus.yml"
     checked = subprocess.run(
         [str(promtool), "check", "config", "--lint=none", str(config)],

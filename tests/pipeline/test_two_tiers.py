@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import build
+import built_servers
 import pytest
 import yaml
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -37,7 +37,7 @@ GATEWAY = ("agent.yaml", "remote.yaml", "gateway.yaml")
 @pytest.fixture(scope="module")
 def binary() -> Path:
     """The Collector with `load_balancing`."""
-    return build.build("collector-gateway")
+    return built_servers.binary("collector-gateway")
 
 
 @dataclass(frozen=True)

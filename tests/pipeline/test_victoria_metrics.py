@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import build
+import built_servers
 import pytest
 import verify
 import yaml
@@ -157,7 +157,7 @@ def server(folder: Path, name: str, **changed: str) -> Iterator[str]:
     options |= {"-httpListenAddr": f"127.0.0.1:{port}", "-loggerLevel": "WARN"}
     arguments = [f"{key}={value}" for key, value in options.items()]
     with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen([str(build.build(name)), *arguments], cwd=FOLDER, stdout=log, stderr=log)
+        process = subprocess.Popen([str(built_servers.binary(name)), *arguments], cwd=FOLDER, stdout=log, stderr=log)
     try:
         eventually(lambda: process.poll() is not None or get(f"http://127.0.0.1:{port}/health") == 200)
         assert process.poll() is None, (folder / f"{name}.log").read_text()

@@ -11,14 +11,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / part) for part in ("deploy/local", "deploy/compose", "tests/pipeline")]
 
-import build  # noqa: E402  (found by the line above)
+import built_servers  # noqa: E402  (found by the line above)
 from pipeline_servers import Backend, otlp_backend  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def otelcol() -> Path:
     """The Collector's binary."""
-    return build.build("collector")
+    return built_servers.binary("collector")
 
 
 @pytest.fixture
