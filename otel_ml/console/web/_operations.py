@@ -49,7 +49,7 @@ REQUEST_FILTER: Final = (
     of.SERVICE,
     of.text("text", "text in the name or in an attribute, such as a route"),
     of.flag("failed", "whether the status of the span is an error"),
-    of.text("status_code", "status code of HTTP, or how it begins: 422, 5"),
+    of.text("status_code", "status code of HTTP, or how it begins: 422, 5; calls by gRPC have that of a gateway"),
     of.flag("predicted", "whether its trace has a prediction"),
     *of.DURATIONS,
     of.SINCE,

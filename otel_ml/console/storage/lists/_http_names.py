@@ -1,7 +1,11 @@
-"""What a span says of its HTTP request: by the stable names, or by the older ones that many SDKs still send."""
+"""What a span says of its HTTP request: by the stable names, or by the older ones that many SDKs still send.
+
+A call by gRPC has a status of its own, which counts as the code of HTTP that stands for it.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from otel_ml import semconv
@@ -10,29 +14,58 @@ _METHODS: Final = (semconv.HTTP_REQUEST_METHOD, "http.method")
 _ROUTES: Final = (semconv.HTTP_ROUTE, semconv.URL_PATH, "http.target")
 _STATUS_CODES: Final = (semconv.HTTP_RESPONSE_STATUS_CODE, "http.status_code")
 
-STATUS_CODE: Final = (
+_DIGITS: Final = 3
+_RPC_STATUS_CODES: Final = ("rpc.response.status_code", "rpc.grpc.status_code")
+_STATUS_CODE: Final = (
     "coalesce(" + ", ".join(f"json_extract_string(attributes, '$.\"{name}\"')" for name in _STATUS_CODES) + ")"
 )
-"""The status code as SQL."""
-IS_REFUSED: Final = "(" + " or ".join(f"contains(attributes, '\"{name}\":4')" for name in _STATUS_CODES) + ")"
-"""Whether the status code begins with 4, as SQL that parses nothing."""
-
-
-_RPC_CODES: Final = (
-    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
-    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
-)  # fmt: skip
+_HTTP_CODES: Final = {
+    "OK": 200, "CANCELLED": 499, "UNKNOWN": 500, "INVALID_ARGUMENT": 400, "DEADLINE_EXCEEDED": 504, "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409, "PERMISSION_DENIED": 403, "RESOURCE_EXHAUSTED": 429, "FAILED_PRECONDITION": 400,
+    "ABORTED": 409, "OUT_OF_RANGE": 400, "UNIMPLEMENTED": 501, "INTERNAL": 500, "UNAVAILABLE": 503, "DATA_LOSS": 500,
+    "UNAUTHENTICATED": 401,
+}  # fmt: skip
+"""The statuses of gRPC in the order of their numbers, with the codes that gateways answer for them."""
+_RPC_CODES: Final = tuple(_HTTP_CODES)
 _RPC_STATUSES: Final = {str(code): status for code, status in enumerate(_RPC_CODES)}
 
 
 def rpc_status_of(attributes: Any) -> str | None:
     """Returns the status of a call by gRPC in words; None for other spans."""
     known = attributes if isinstance(attributes, dict) else {}
-    status = known.get("rpc.response.status_code", known.get("rpc.grpc.status_code"))
+    status = next((known[name] for name in _RPC_STATUS_CODES if name in known), None)
     if isinstance(status, str) and not status.isdecimal():
         return status
     return _RPC_STATUSES.get(str(status))
+
+
+def rpc_condition(begin: str) -> str | None:
+    """Returns the SQL condition on spans whose status of gRPC stands for a code that begins so; None if none does."""
+    found = [
+        each
+        for number, (status, code) in enumerate(_HTTP_CODES.items())
+        if str(code).startswith(begin)
+        for each in (str(number), status)
+    ]
+    names = "|".join(map(re.escape, _RPC_STATUS_CODES))
+    # nothing is parsed, and few spans are searched
+    pattern = f'"(?:{names})":"?(?:{"|".join(found)})[",}}]'
+    return f"(contains(attributes, '\"rpc.') and regexp_matches(attributes, '{pattern}'))" if found else None
+
+
+def status_condition(begin: str) -> tuple[str, str]:
+    """Returns the SQL condition on spans whose status code begins so, with its parameter."""
+    by_http, by_rpc = f"starts_with({_STATUS_CODE}, ?)", rpc_condition(begin)
+    return (by_http if by_rpc is None else f"({by_http} or {by_rpc})"), begin
+
+
+IS_REFUSED: Final = "(" + " or ".join(
+    [
+        *(f"contains(attributes, '\"{name}\":{mark}4')" for name in _STATUS_CODES for mark in ("", '"')),
+        rpc_condition("4") or "false",
+    ]
+) + ")"  # fmt: skip
+"""Whether the status code begins with 4, as SQL that parses nothing."""
 
 
 def http_of(attributes: Any) -> dict[str, Any]:
@@ -42,8 +75,13 @@ def http_of(attributes: Any) -> dict[str, Any]:
     return {
         "method": _first(known, _METHODS),
         "route": route.partition("?")[0] if isinstance(route, str) else route,
-        "status_code": _first(known, _STATUS_CODES),
+        "status_code": _whole(_first(known, _STATUS_CODES)),
     }
+
+
+def _whole(code: Any) -> Any:
+    # proxies send all that they know as text
+    return int(code) if isinstance(code, str) and code.isdecimal() and len(code) == _DIGITS else code
 
 
 def _first(known: dict[str, Any], names: tuple[str, ...]) -> Any:

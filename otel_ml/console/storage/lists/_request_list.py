@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.console.storage._queries import fetch, moment, parse
 from otel_ml.console.storage.lists._conditions import Conditions, Place, contains, slice_end
-from otel_ml.console.storage.lists._http_names import STATUS_CODE, http_of, rpc_status_of
+from otel_ml.console.storage.lists._http_names import http_of, rpc_status_of, status_condition
 from otel_ml.console.storage.lists._inner_traces import COLUMNS, FACTS, InnerFilter, inner_traces
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class RequestFilter:
     """In the name or in an attribute, such as a route."""
     failed: bool | None = None
     status_code: str | None = None
-    """A code of HTTP, or the start of one: ``4`` stands for all from 400 to 499."""
+    """A code of HTTP, or the start of one: ``4`` stands for all from 400 to 499, and for the statuses of gRPC alike."""
     predicted: bool | None = None
     """Whether a prediction belongs to the trace."""
     min_duration: float | None = None
@@ -48,7 +48,8 @@ class RequestFilter:
         found.add("service_name = ?", self.service)
         found.add(f"({contains('name')} or {contains('attributes')})", self.text, self.text)
         found.add("(status = 2) = ?", self.failed)
-        found.add(f"starts_with({STATUS_CODE}, ?)", self.status_code)
+        if self.status_code:
+            found.add(*status_condition(self.status_code))
         found.add("end_ns - start_ns >= ? * 1e9", self.min_duration)
         found.add("end_ns - start_ns <= ? * 1e9", self.max_duration)
         return found
