@@ -120,6 +120,7 @@ def _grpc_port(arguments: argparse.Namespace) -> int | None:
 
 def _ready(options: Options, *, as_json: bool) -> Callable[[str, str | None], None]:
     def ready(address: str, grpc: str | None) -> None:
+        address += options.url_prefix
         also = "" if grpc is None else f", OTLP/gRPC at {grpc}"
         text = f"{_PROGRAM}: listening for OTLP, page at {address}{also}, data in {options.database}"
         show(json.dumps({"address": address, "grpc": grpc, "database": options.database}) if as_json else text)

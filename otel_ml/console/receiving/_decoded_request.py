@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from otel_ml.console.storage._tables import Key, Row
 
+_OF_SCOPE = "otel.scope."
+"""How the names of attributes of a scope begin where there is no place for a scope, as the specification has it."""
 _UNKNOWN_SERVICE = "unknown_service"
 """What the specification calls a service that has no name."""
 
@@ -102,6 +104,11 @@ class Origin:
     scope_attributes: dict[str, Any]
     received_ns: int
     identity: Key
+
+    @property
+    def scope_facts(self) -> dict[str, Any]:
+        """The attributes of the scope as attributes of its spans and log records, distinct from their own."""
+        return {f"{_OF_SCOPE}{name}": value for name, value in self.scope_attributes.items()}
 
     def provenance(self, *texts: str | None) -> Provenance:
         """The columns that every row has; the row's size is that of its texts and the resource."""

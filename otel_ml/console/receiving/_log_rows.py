@@ -56,7 +56,7 @@ def _add(decoded: DecodedRequest, record: LogRecord, origin: Origin) -> None:
 def _log(decoded: DecodedRequest, record: LogRecord, attributes: dict[str, Any], origin: Origin) -> LogRow:
     """The row without its key, which depends on the table."""
     trimmer = decoded.trimmer
-    body, attribute_text = trimmer.body(record.body), dump(attributes)
+    body, attribute_text = trimmer.body(record.body), dump(attributes | origin.scope_facts)
     time_ns = nanoseconds(record.time_unix_nano or record.observed_time_unix_nano or origin.received_ns)
     return LogRow(
         key=Key(""),

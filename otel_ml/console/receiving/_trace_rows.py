@@ -47,7 +47,7 @@ def trace_rows(request: ExportTraceServiceRequest, received_ns: int) -> DecodedR
 
 def _row(trimmer: Trimmer, span: SpanMessage, ids: tuple[str, str], origin: Origin) -> SpanRow:
     attributes = trimmer.attributes(span.attributes)
-    name, attribute_text = trimmer.line(span.name), dump(attributes)
+    name, attribute_text = trimmer.line(span.name), dump(attributes | origin.scope_facts)
     events, links = _events(trimmer, span), _links(trimmer, span)
     parent = valid_id(span.parent_span_id, SPAN_ID)
     start_ns = nanoseconds(span.start_time_unix_nano or span.end_time_unix_nano or origin.received_ns)

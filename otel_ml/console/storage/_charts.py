@@ -25,6 +25,8 @@ RESOURCES: Final = (
 )
 """How the names of the metrics of machines, processes and GPUs begin."""
 _CUMULATIVE: Final = 2
+IS_COUNTED: Final = "(monotonic or temporality = 1)"
+"""Whether a sum is drawn as a rate, as SQL: a counter, and each one that says how much it changed, not where it is."""
 _SECOND: Final = 10**9
 
 
@@ -110,7 +112,7 @@ def _known(
     conditions = _in_window(wanted.conditions(), window)
     found = fetch(
         cursor,
-        "select series, name, any_value(kind) as kind, any_value(unit) as unit, any_value(monotonic) as monotonic, "
+        f"select series, name, any_value(kind) as kind, any_value(unit) as unit, any_value({IS_COUNTED}) as counted, "
         "any_value(attributes) as attributes, any_value(resource) as resource, "
         f"any_value(service_name) as service_name, count(*) over () as total from points where {conditions.where} "
         "group by name, series order by name, "
@@ -150,7 +152,7 @@ def _figures(
     rows: Sequence[dict[str, Any]], facts: dict[str, Any], length: int, oldest_ns: int
 ) -> dict[str, list[float | None]]:
     is_number = facts["kind"] in {"sum", "gauge"}
-    is_level = is_number and not (facts["kind"] == "sum" and facts["monotonic"])
+    is_level = is_number and not (facts["kind"] == "sum" and facts["counted"])
     figures: dict[str, list[float | None]] = {}
     for step, found in _level_figures(rows) if is_level else _rate_figures(rows, oldest_ns):
         for name, value in found.items():
@@ -211,6 +213,7 @@ def _increase(before: dict[str, Any], row: dict[str, Any]) -> dict[str, float | 
         None if row[name] is None or before[name] is None else row[name] - before[name]
         for name in ("value", "observations", "sum")
     )
+    value, observations = (None if each is not None and each < 0 else each for each in (value, observations))
     return _of_increase(value, observations, total, seconds) | percentiles(
         [parse(row["detail"])], without=parse(before["detail"])
     )
@@ -220,7 +223,7 @@ def _of_increase(
     value: float | None, observations: int | None, total: float | None, seconds: float
 ) -> dict[str, float | None]:
     rise = value if observations is None else observations
-    rate = None if rise is None or rise < 0 or seconds <= 0 else rise / seconds
+    rate = None if rise is None or seconds <= 0 else rise / seconds
     if observations is None:
         return {"rate": rate}
     return {"rate": rate, "mean": total / observations if total is not None and observations > 0 else None}

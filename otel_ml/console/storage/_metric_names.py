@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.console.receiving._values import dump
+from otel_ml.console.storage._charts import IS_COUNTED
 from otel_ml.console.storage._queries import fetch, parse
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ def names(cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter, text: str | No
     conditions.add("contains(lower(name), lower(?))", text)
     return fetch(
         cursor,
-        "select name, any_value(kind) as kind, any_value(unit) as unit, any_value(monotonic) as monotonic, "
+        "select name, any_value(kind) as kind, any_value(unit) as unit, any_value(counted) as counted, "
         "count(*) as series, sum(points)::bigint as points, max(newest_ns) as newest_ns from (select name, series, "
-        "any_value(kind) as kind, any_value(unit) as unit, any_value(monotonic) as monotonic, "
+        f"any_value(kind) as kind, any_value(unit) as unit, any_value({IS_COUNTED}) as counted, "
         f"count(*) as points, max(time_ns) as newest_ns from points where {conditions.where} group by name, series) "
         "group by name order by name limit ?",
         [*conditions.values, _LIMIT],

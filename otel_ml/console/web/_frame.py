@@ -113,9 +113,10 @@ class Frame:
         given = request.query_params.multi_items() if request.url.path in PAGES else []
         kept = [(name, text) for name, text in given if name not in (*NAMES, PLACE) and text]
         models = await self.reader.read(_models.names)
+        is_unknown = shown.model is not None and shown.model not in models and len(models) < _models.MODELS_LIMIT
         return self._answer(
-            template, 200, view=shown, models=models, here=request.url.path, kept=kept, is_live=shown.is_live,
-            command=self._command(request), **values,
+            template, 200, view=shown, models=models, is_unknown=is_unknown, here=request.url.path, kept=kept,
+            is_live=shown.is_live, command=self._command(request), **values,
         )  # fmt: skip
 
     def message(self, status: int, text: str) -> Response:

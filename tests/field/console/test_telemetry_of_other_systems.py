@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from console_feed import IDENTITY, logs, metrics, now, record, span, traces
+from console_feed import IDENTITY, logs, metrics, now, pairs, record, span, traces
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, Summary, SummaryDataPoint
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -105,3 +105,22 @@ def test_a_summary_has_the_quantiles_that_it_states(console, shares):
     assert ("p95" in figures) == (0.95 in shares)
     assert {round(value, 6) for value in figures["rate"] if value is not None} == {1.0}
     assert "Percentiles" in console.send(f"/metrics?name={name}").body.decode()
+
+
+def test_attributes_of_a_scope_are_shown_as_such(console):
+    """What tail sampling writes on a scope is found and read at its spans and log lines, and is not taken for theirs.
+
+    Sources: grafana/grafana#102896, grafana/grafana#112963.
+    """
+    trace = "ab" * 16
+    sent = traces(span("kept", trace=trace, attributes={"tailsampling.policy": "own"}), service="scoped")
+    lines = logs(record("kept too", trace=trace), service="scoped")
+    for scope in (sent.resource_spans[0].scope_spans[0].scope, lines.resource_logs[0].scope_logs[0].scope):
+        scope.attributes.extend(pairs({"tailsampling.policy": "errors"}))
+    console.feed(sent, lines)
+    found = console.get(f"/api/traces/{trace}")
+    facts = {"otel.scope.tailsampling.policy": "errors"}
+    assert found["spans"][0]["attributes"] == {"tailsampling.policy": "own"} | facts
+    assert found["logs"][0]["attributes"] == facts
+    assert [row["name"] for row in console.get("/api/requests?service=scoped&text=errors")["requests"]] == ["kept"]
+    assert "otel.scope.tailsampling.policy" in console.send(f"/traces/{trace}").body.decode()

@@ -194,3 +194,36 @@ def test_a_duration_that_is_unknown_is_not_0(console):
     row = console.get("/api/traces/" + "a2" * 16)["spans"][0]
     assert row["duration"] is None
     assert "0 s / 0 s / 0 s" not in console.send("/").body.decode()
+
+
+@pytest.mark.parametrize("is_monotonic", [True, False])
+def test_a_delta_is_counted_whatever_else_it_says(console, is_monotonic):
+    """StatsD's counters arrive as deltas that may fall: they have a rate and one name on all pages, not a level.
+
+    Sources: SigNoz/signoz#12313, SigNoz/signoz#10282.
+    """
+    name = f"statsd.hits.{is_monotonic}"
+    begin = now() - 60 * SECOND
+    points = [
+        NumberDataPoint(
+            as_double=amount,
+            start_time_unix_nano=begin + 10 * at * SECOND,
+            time_unix_nano=begin + 10 * (at + 1) * SECOND,
+        )
+        for at, amount in enumerate((20.0, 20.0, -10.0))
+    ]
+    data = Sum(data_points=points, aggregation_temporality=DELTA, is_monotonic=is_monotonic)
+    console.feed(metrics(Metric(name=name, sum=data)))
+    assert charts(console, name) == {"rate": [2.0, 2.0, -1.0]}
+    for page in (f"/metrics?name={name}&range=5m", "/metrics?text=statsd&range=5m"):
+        shown = console.send(page).body.decode()
+        assert "counter" in shown
+        assert "up-down counter" not in shown
+
+
+def test_a_cumulative_sum_that_may_fall_is_a_level(console):
+    """A queue's length is drawn as it is (SigNoz/signoz#10282)."""
+    points = [NumberDataPoint(as_double=3.0, start_time_unix_nano=now() - 60 * SECOND, time_unix_nano=now())]
+    console.feed(metrics(Metric(name="queue.length", sum=Sum(data_points=points, aggregation_temporality=CUMULATIVE))))
+    assert charts(console, "queue.length")["value"] == [3.0]
+    assert "up-down counter" in console.send("/metrics?text=queue&range=5m").body.decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -135,12 +136,15 @@ def test_a_host_beyond_loopback_without_a_token_is_refused():
 
 
 def test_the_ready_line_for_people_names_the_address():
-    """Without --json one line has the address of the page."""
+    """Without --json one line has the address of the page, below the prefix if there is one."""
     process = subprocess.Popen(
-        command("--database", ":memory:"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("--database", ":memory:", "--url-prefix", "/tools/"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     line = process.stdout.readline()
-    assert line.startswith("otel-ml console: listening for OTLP, page at http://127.0.0.1:")
+    assert re.match(r"otel-ml console: listening for OTLP, page at http://127\.0\.0\.1:\d+/tools, data in", line)
     assert finish(process)[0] == 0
 
 

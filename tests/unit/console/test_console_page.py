@@ -189,3 +189,17 @@ def test_control_characters_are_replaced(console):
 def test_bytes_have_a_fitting_unit(given, shown):
     """Bytes are counted in powers of 1,024, with three figures."""
     assert size(given) == shown
+
+
+def test_a_model_that_nobody_sent_leads_to_those_that_are_there(console):
+    """A misspelt model is called unknown on each page about models, with links to the others on the same page."""
+    assert "No other model has sent anything either" in console.send("/model?model=froud").body.decode()
+    console.feed(logs(prediction("of-fraud"), service="fraud-api"))
+    for page, query in (("model", ""), ("data", ""), ("performance", ""), ("predictions", "&failed=true")):
+        shown = console.send(f"/{page}?model=froud&range=5m{query}").body.decode()
+        assert "Nothing of froud has arrived." in shown
+        assert f'<a href="/{page}?model=fraud&amp;range=5m">fraud</a>' in shown
+        assert shown.count('class="empty"') == 1
+        of_earlier = console.send(f"/{page}?model=fraud&from=2020-01-01&to=2020-01-02{query}").body.decode()
+        assert "Nothing of fraud has arrived." not in of_earlier
+        assert 'class="empty"' in of_earlier

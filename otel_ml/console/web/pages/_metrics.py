@@ -67,10 +67,10 @@ def routes(frame: Frame) -> list[BaseRoute]:
     return [frame.route("/metrics", shown)]
 
 
-def kind(name: str, *, is_monotonic: bool) -> str:
+def kind(name: str, *, is_counted: bool) -> str:
     """What a kind of metric is called."""
     if name == "sum":
-        return "counter" if is_monotonic else "up-down counter"
+        return "counter" if is_counted else "up-down counter"
     return "histogram" if name == "exponential_histogram" else name
 
 
@@ -87,7 +87,7 @@ def _read(cursor: duckdb.DuckDBPyConnection, wanted: ChartFilter, window: TimeRa
     order = sorted(range(len(series)), key=lambda at: -_line(names[at], series[at], figures[0]).mean) if figures else []
     return {
         "metric": metric,
-        "kind": kind(metric["kind"], is_monotonic="value" not in figures) if metric else "",
+        "kind": kind(metric["kind"], is_counted="value" not in figures) if metric else "",
         "figures": figures,
         "charts": _charts(metric, figures, names, found["times"]) if metric else [],
         "series": [series[at] for at in order],
