@@ -72,7 +72,7 @@ def filled():
 
 def test_by_clicks_from_the_red_line_to_the_label(visit):
     """Overview, feature, its predictions, a wrong one: there are its features, label, trace and log lines."""
-    page = visit()
+    page = visit("/?range=1h")
     alerts = page.locator(".alerts li")
     expect(alerts.nth(0)).to_contain_text("1 feature changed RELP has unseen values")
     expect(alerts.nth(1)).to_contain_text("accuracy is 0.625")

@@ -29,15 +29,18 @@ def names(cursor: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def default_range(cursor: duckdb.DuckDBPyConnection, now_ns: int) -> str:
-    """Returns the shortest range that has all of a young store, else the newest record; never less than an hour."""
+    """Returns the shortest range that has all of a young store, else the newest record; never less than an hour.
+
+    What stopped arriving stays in it for at least as long again, since links of the page keep the range.
+    """
     times = {table: "start_ns" if table == "spans" else "time_ns" for table in TABLES}
     oldest = ", ".join(f"(select min({time}) from {table})" for table, time in times.items())  # noqa: S608
     newest = oldest.replace("select min(", "select max(")
     found = fetch(cursor, f"select least({oldest}) as oldest, greatest({newest}) as newest", [])[0]
     age, silence = (0 if each is None else now_ns - each for each in (found["oldest"], found["newest"]))
-    if silence < _LONGER_NS["1h"]:
-        return next((name for name, length in _YOUNG_NS.items() if age < length), "1h")
-    return next((name for name, length in _LONGER_NS.items() if silence < length), "3d")
+    if 2 * silence < _LONGER_NS["1h"]:
+        return next((name for name, length in _YOUNG_NS.items() if age + silence < length), "1h")
+    return next((name for name, length in _LONGER_NS.items() if 2 * silence < length), "3d")
 
 
 def busiest(cursor: duckdb.DuckDBPyConnection) -> str | None:

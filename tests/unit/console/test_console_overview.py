@@ -64,11 +64,18 @@ def test_a_view_is_its_address():
 
 
 @pytest.mark.parametrize(
-    ("age", "name"), [(30, "5m"), (600, "15m"), (1800, "1h"), (9000, "6h"), (80_000, "24h"), (200_000, "3d")]
-)
-def test_a_page_without_a_range_has_the_newest_record(console, age, name):
-    """A store that received nothing for hours opens with a range that has its newest record (Arize-ai/phoenix#9900)."""
-    console.feed(logs(prediction("p", at=time.time_ns() - age * SECOND)))
+    ("ages", "name"),
+    [
+        ([30], "5m"), ([200, 1], "5m"), ([320, 1], "15m"), ([280], "15m"), ([700, 1], "15m"), ([880], "1h"),
+        ([200_000, 1], "1h"), ([3500], "6h"), ([9000], "6h"), ([40_000], "24h"), ([80_000], "3d"), ([200_000], "3d"),
+    ],
+)  # fmt: skip
+def test_a_page_without_a_range_has_the_newest_record_and_keeps_it(console, ages, name):
+    """A store that received nothing for a while opens with a range that has its newest record (Arize-ai/phoenix#9900).
+
+    It does not leave the range while a reader goes on from page to page.
+    """
+    console.feed(logs(*(prediction(f"p-{age}", at=time.time_ns() - age * SECOND) for age in ages)))
     chosen = re.search(r'<option value="(\w+)" selected', console.send("/").body.decode().split("Time <select")[1])
     assert chosen[1] == name
 
