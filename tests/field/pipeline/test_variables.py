@@ -25,6 +25,7 @@ NOWHERE = ["http:///otlp", "http://:4318", "http://backend:99999/otlp", "https:/
 ADDRESS = ["", "  ", "backend", "localhost:4318", "backend:9201/write", "http://::1:4318", *NOWHERE]
 PORT = ["", "  ", "4317.5", "-1", "70000"]
 REDACT_KEYS = ["", "  ", "|birth", "birth||salary", "birth|salary|", "(birth|)", "birth(", 'a"b']
+PERCENT = ["5%", "-1", "101", "-0.5", "010", "0x10"]
 DURATION = ["", "  ", "soon", "0s", "30"]
 
 # file, variable, values that are like unset, other values that are taken, values that are refused
@@ -63,7 +64,7 @@ TABLE: list[tuple[str, str, list[str], list[str], list[str]]] = [
     ("gateway.yaml", "OTELCOL_DECISION_WAIT", [], ["30s"], DURATION),
     ("gateway.yaml", "OTELCOL_SLOW_MS", ["", "  "], ["250"], ["slow", "0", "-1", "0500"]),
     ("gateway.yaml", "OTELCOL_LOW_SCORE", [], ["-1", "0.25"], ["", "  ", "low"]),
-    ("gateway.yaml", "OTELCOL_BASELINE_PERCENT", ["", "  "], ["0", "0.5", "100"], ["5%", "-1", "101", "010", "0x10"]),
+    ("gateway.yaml", "OTELCOL_BASELINE_PERCENT", ["", "  "], ["0", "0.5", "100"], PERCENT),
     ("host_metrics_transform.yaml", "OTELCOL_HOST_INTERVAL", [], ["30s"], DURATION),
     ("host_metrics_transform.yaml", "OTELCOL_HOST_ROOT", ["", ""], ["/"], ["  ", "nowhere"]),
     ("host_metrics_transform.yaml", "OTELCOL_HOST_NAME", [], ["", "  ", "node-7"], ['a"b']),
