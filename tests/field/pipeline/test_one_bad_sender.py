@@ -106,6 +106,7 @@ TAKEN = {
     "label-of-100-kB": gauge(attributes=[attribute("a", "x" * 100_000)]),
     "label-empty-without-value": gauge(attributes=[{"key": "", "value": {}}]),
     "label-twice": gauge(attributes=[attribute("a"), attribute("a", "b")]),
+    "mark-of-the-collector": gauge(attributes=[attribute("otelml.refused")]),
     "reserved-labels": gauge(attributes=[attribute("job"), attribute("le"), attribute("__name__")]),
     "not-a-number": gauge(asDouble="NaN"),
     "counter-below-zero": {
@@ -253,7 +254,11 @@ def test_requests_without_bad_items_are_not_copied(collector: Collector, address
 
 
 def test_bad_spans_and_records_cost_only_themselves(collector: Collector, records: Backend, address: str) -> None:
-    """Spans without ids, and log records that are weeks old or in the future, are left out and counted, also behind a good resource."""
+    """Spans without ids, and log records that are weeks old or in the future, are left out and counted, also behind a good resource.
+
+    A mark that a sender sets itself leaves nothing out.
+    """
+    marked = {"attributes": [attribute("otelml.refused")]}
     beside = {"attributes": [attribute("service.name", "beside")]}
     resource = {"attributes": [attribute("service.name", "records")]}
     ids = {"traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174"}
@@ -272,7 +277,7 @@ def test_bad_spans_and_records_cost_only_themselves(collector: Collector, record
     body = json.dumps(
         {
             "resourceSpans": [
-                {"resource": beside, "scopeSpans": [{"spans": spans[:1]}]},
+                {"resource": beside, "scopeSpans": [{"spans": [spans[0] | marked]}]},
                 {"resource": resource, "scopeSpans": [{"spans": spans}]},
             ]
         }
@@ -281,7 +286,7 @@ def test_bad_spans_and_records_cost_only_themselves(collector: Collector, record
     body = json.dumps(
         {
             "resourceLogs": [
-                {"resource": beside, "scopeLogs": [{"logRecords": lines[:1]}]},
+                {"resource": beside, "scopeLogs": [{"logRecords": [lines[0] | marked]}]},
                 {"resource": resource, "scopeLogs": [{"logRecords": lines}]},
             ]
         }
@@ -296,6 +301,7 @@ def test_bad_spans_and_records_cost_only_themselves(collector: Collector, record
         ("in the future", "1"),
     }
     (trace,), (log,) = records.received("/v1/traces"), records.received("/v1/logs")
+    assert [len(trace.resource_spans), len(log.resource_logs)] == [2, 2]  # type: ignore[attr-defined]
     assert [span.name for span in trace.resource_spans[1].scope_spans[0].spans] == ["good"]  # type: ignore[attr-defined]
     kept = log.resource_logs[1].scope_logs[0].log_records  # type: ignore[attr-defined]
     assert [record.body.string_value for record in kept] == [f"{SECRET} {name}" for name in ("good", "untimed", "seen")]
