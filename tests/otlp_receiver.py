@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from reserved_ports import free_port
 
 from otel_ml import _guard
 
@@ -52,7 +53,7 @@ class Receiver:
         self._released = threading.Event()
         self._connections: set[socket.socket] = set()
         self._listener: socket.socket | None = None
-        self._port = 0
+        self._port = free_port()
         self.open()
         self.url = f"http://127.0.0.1:{self._port}"
 
@@ -61,7 +62,6 @@ class Receiver:
         self._released = threading.Event()
         listener = socket.create_server(("127.0.0.1", self._port), backlog=128)
         self._listener = listener
-        self._port = listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, args=(listener,), daemon=True)
         self._thread.start()
 

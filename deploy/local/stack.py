@@ -104,15 +104,21 @@ def choose_ports(mode: str, environment: Mapping[str, str]) -> dict[str, int]:
             return {name: int(taken[name] or default + offset) for name, default in DEFAULT_PORTS.items()}
         except ValueError as error:
             raise StackError(f"ports must be numbers, and --ports `auto` or an offset: {error}") from None
-    # All sockets stay open until all ports are known, so that no two of them are the same.
-    sockets = {name: socket.socket() for name in DEFAULT_PORTS}
-    try:
-        for each in sockets.values():
-            each.bind(("127.0.0.1", 0))
-        return {name: int(taken[name] or each.getsockname()[1]) for name, each in sockets.items()}
-    finally:
-        for each in sockets.values():
-            each.close()
+    return {name: int(taken[name] or reserve_port()) for name in DEFAULT_PORTS}
+
+
+def reserve_port() -> int:
+    """A free port that is kept for its server: a socket stays bound to it until this process ends.
+
+    The socket does not listen. So a server that sets SO_REUSEADDR, as servers do, gets the port all the same, but no
+    process that asks for any port.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    port = int(holder.getsockname()[1])
+    holder.detach()
+    return port
 
 
 def refuse_taken_ports(ports: Mapping[str, int]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 import urllib.request
 from datetime import datetime, timezone
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from reserved_ports import free_port
 
 import otel_ml
 from otel_ml.testing import InMemoryTelemetry
@@ -122,9 +122,7 @@ def test_ground_truth_comes_back_once_and_becomes_metrics(telemetry: InMemoryTel
 
 def test_the_scrape_page_has_the_same_names() -> None:
     """With a port set, Prometheus can scrape as before, under the same names as by push."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with InMemoryTelemetry(prometheus_port=port):
         otel_ml.Model("fraud_detector", "1.0.0").record(prediction="x", score=0.5, duration=0.1)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 import otlp_receiver
 import psutil
 import pytest
+import reserved_ports
 from otlp_receiver import Receiver
 
 import otel_ml
@@ -189,9 +189,7 @@ def run(receiver, tmp_path):
 
 @pytest.fixture
 def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    return reserved_ports.free_port()
 
 
 @pytest.fixture

@@ -11,17 +11,12 @@ import time
 import httpx
 import psutil
 import pytest
+from reserved_ports import free_port
 
 SERVER = (sys.executable, "-m", "uvicorn", "asgi:app", "--log-level", "error", "--port")
 WITHOUT = {"PLAIN": "1", "OTEL_SDK_DISABLED": "true"}
 """The same service, without telemetry."""
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\ud800-\udfff]")
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from built_servers import untimed
+from reserved_ports import free_port
 
 
 def make_python(name: str, *packages: str) -> str:
@@ -71,9 +71,7 @@ def served(
 ) -> Iterator[Served]:
     """Writes `app.py`, and serves it by a command in which `{port}` is replaced."""
     (folder / "app.py").write_text(program)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "COV_"))}
     own = {"OTEL_ML_INSTANCE_DIR": str(folder / "slots"), "PYTHONPATH": f"{folder}:{Path(__file__).parents[2]}"}
     command = [python, "-m", *server.format(port=port).split()]

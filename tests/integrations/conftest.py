@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -22,6 +21,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from reserved_ports import free_port
 
 fresh_guard = otlp_receiver.fresh_guard
 REPOSITORY = Path(__file__).parents[2]
@@ -211,9 +211,7 @@ def serve(receiver, tmp_path):
     running = []
 
     def start(*command, folder, **environment):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "COV_"))}
         settings = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,

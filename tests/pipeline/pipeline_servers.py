@@ -24,12 +24,12 @@ from typing import Any
 
 import built_servers
 import pytest
-import stack
 import yaml
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from reserved_ports import free_port, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / "deploy" / "local"
@@ -76,11 +76,6 @@ def post(address: str, body: bytes, content_type: str, headers: dict[str, str] |
     except urllib.error.HTTPError as error:
         with error:
             return error.code
-
-
-def free_ports(count: int) -> list[int]:
-    """Returns ports that are free at this moment."""
-    return list(stack.choose_ports("auto", {}).values())[:count]
 
 
 @dataclass
@@ -246,7 +241,7 @@ class Stack:
 @contextmanager
 def prometheus(folder: Path, config: Path, features: str = "", *more: str, port: int = 0) -> Iterator[str]:
     """Prometheus with no more than the named optional features, by default on a free port; gives its address."""
-    port = port or free_ports(1)[0]
+    port = port or free_port()
     arguments = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}", "--log.level=error", *more]
     listen = [f"--web.listen-address=127.0.0.1:{port}", "--web.enable-otlp-receiver"]
     listen += [f"--enable-feature={features}"] if features else []

@@ -35,6 +35,17 @@ def test_ports_are_defaults_offsets_or_free_ones() -> None:
     assert len(set(free.values())) == len(launcher.DEFAULT_PORTS)
 
 
+def test_a_chosen_port_waits_for_its_server() -> None:
+    """Nobody who binds any port gets it, a server that listens on it does, and before that connections are refused."""
+    port = launcher.reserve_port()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    launcher.refuse_taken_ports({"PROMETHEUS_PORT": port})
+    socket.create_server(("127.0.0.1", port)).close()
+
+
 def test_a_taken_port_is_named_before_anything_starts() -> None:
     """A port in use gives one line that names the variable to set."""
     with socket.socket() as taken:

@@ -8,7 +8,6 @@ open-telemetry/opentelemetry-collector#12451 (data are dropped although the queu
 
 from __future__ import annotations
 
-import socket
 import time
 import warnings
 
@@ -16,6 +15,7 @@ import otlp_receiver
 import pytest
 from fastapi import FastAPI
 from otlp_receiver import Reply
+from reserved_ports import free_port
 
 import otel_ml
 from otel_ml._export.ledger import Ledger
@@ -54,11 +54,6 @@ def start(receiver, tmp_path):
     for engine in engines:
         engine.shutdown(time.monotonic() + 2)
     configure.adopt(former, former_engine)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def predict(count: int) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -24,6 +23,7 @@ import pytest
 from fastapi import FastAPI
 from opentelemetry import trace
 from opentelemetry.context import Context
+from reserved_ports import free_port
 
 import otel_ml
 from otel_ml import semconv
@@ -32,12 +32,6 @@ from otel_ml.config import Config, ConfigError, remarks
 from otel_ml.testing import InMemoryTelemetry
 
 HOST, PORT = "OTEL_EXPORTER_PROMETHEUS_HOST", "OTEL_EXPORTER_PROMETHEUS_PORT"
-
-
-def free_port() -> int:
-    """Returns a port that is free on every address."""
-    with socket.create_server(("", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def page_of(telemetry: InMemoryTelemetry) -> Any:

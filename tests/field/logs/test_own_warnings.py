@@ -8,12 +8,12 @@ line at exit goes to a captured stream that is closed).
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import textwrap
 
 import pytest
+from reserved_ports import free_port
 
 SETUPS = {
     "no logging at all": "otel_ml.configure()",
@@ -59,8 +59,7 @@ SETUPS = {
 
 def run(setup: str, rest: str = "") -> str:
     """Runs a service whose receiver is away; returns what is on its stderr."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     lines = ["import io, logging, logging.config, sys", "import otel_ml", textwrap.dedent(setup), textwrap.dedent(rest)]
     lines.append(
         textwrap.dedent("""

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from reserved_ports import free_port
 
 from otel_ml import semconv
 from otel_ml.cli import main
@@ -292,8 +292,7 @@ def test_through_the_sdk_it_samples_flushes_and_ends_too():
 
 def test_the_exporter_prometheus_is_the_scrape_page():
     """The readings are on the page, and the first line names it instead of an address that gets nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": str(port)}
     with subprocess.Popen(
         [sys.executable, "-m", "otel_ml", "sampler", "--interval", "0.2"],
