@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from otel_ml.console.receiving import _no_grpc
+from otel_ml.console.receiving._no_grpc import NoGrpc
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -27,6 +30,9 @@ class Connection(_Protocol):  # type: ignore[misc]
 
     header_seconds: float
     max_connections: int
+    grpc_port: int | None
+    _is_new = True
+    _no_grpc: NoGrpc | None = None
     _deadline: asyncio.TimerHandle | None = None
     waiting_position = 0
     """Position in the order in which connections began to wait; the clock of the loop is too coarse for that."""
@@ -37,6 +43,13 @@ class Connection(_Protocol):  # type: ignore[misc]
         self._watch()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_new and data.startswith(_no_grpc.BEGIN):
+            self._no_grpc = NoGrpc(self.grpc_port)
+        self._is_new = False
+        if self._no_grpc is not None:
+            # the deadline for headers ends a connection that its sender leaves open
+            self.transport.write(self._no_grpc.receive(data))
+            return
         super().data_received(data)
         self._watch()
 
@@ -95,10 +108,11 @@ class Connection(_Protocol):  # type: ignore[misc]
             min(waiting, key=lambda one: one.waiting_position).close_now()
 
 
-def connection_class(options: Options) -> type[Connection]:
+def connection_class(options: Options, grpc_port: int | None) -> type[Connection]:
     """The class of which uvicorn creates an instance for each connection."""
     limit = min(options.max_connections, _files() // 2)
-    return type("Connection", (Connection,), {"header_seconds": options.header_seconds, "max_connections": limit})
+    values = {"header_seconds": options.header_seconds, "max_connections": limit, "grpc_port": grpc_port}
+    return type("Connection", (Connection,), values)
 
 
 def _files() -> int:

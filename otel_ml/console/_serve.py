@@ -64,7 +64,7 @@ def serve(options: Options, ready: Callable[[str, str | None], None], tell: Call
         grpc = None if receiver is None else receiver(ingest, options)
         try:
             grpc_address = None if grpc is None else grpc.start()
-            config = configured(build(store, ingest, options), options)
+            config = configured(build(store, ingest, options), options, _port(grpc_address))
             _server(config, lambda: ready(_address(listening), grpc_address))(sockets=[listening, *others])
         finally:
             if grpc is not None:
@@ -80,15 +80,15 @@ def _grpc_receiver() -> type[GrpcReceiver]:
     return GrpcReceiver
 
 
-def configured(app: Any, options: Options) -> Any:
-    """The settings of the web server, a `uvicorn.Config`."""
+def configured(app: Any, options: Options, grpc_port: int | None = None) -> Any:
+    """The settings of the web server, a `uvicorn.Config`; it tells senders by gRPC of the port that is for them."""
     import uvicorn
 
     from otel_ml.console._connections import connection_class
 
     return uvicorn.Config(
         app,
-        http=connection_class(options),
+        http=connection_class(options, grpc_port),
         log_config=None,
         log_level="error",
         access_log=False,
@@ -156,6 +156,10 @@ def _on_ipv6_too(listening: socket.socket) -> Iterator[list[socket.socket]]:
             other = socket.create_server(("::1", port), family=socket.AF_INET6, backlog=256)
     with other or contextlib.nullcontext():
         yield [] if other is None else [other]
+
+
+def _port(address: str | None) -> int | None:
+    return None if address is None else int(address.rpartition(":")[2])
 
 
 def _address(listening: socket.socket) -> str:

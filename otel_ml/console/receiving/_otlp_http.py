@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from otel_ml.console.receiving import _otlp_json
+from otel_ml.console.receiving import _otlp_json, _zstd
 from otel_ml.console.receiving._log_rows import log_rows
 from otel_ml.console.receiving._metric_rows import metric_rows
 from otel_ml.console.receiving._otlp_text import valid_text
@@ -37,6 +37,7 @@ JSON = "application/json"
 BLOCK = 16 << 10
 """Bytes of a compressed body that are decompressed together."""
 _MEMBERS = 1000
+_DAMAGED: tuple[type[Exception], ...] = (zlib.error, *_zstd.ERRORS)
 _OBJECTS = 1_000_000
 _RPC_CODES = {400: 3, 401: 16, 408: 4, 413: 8, 415: 3, 429: 8, 503: 14}
 """google.rpc code of an HTTP status: INVALID_ARGUMENT, UNAUTHENTICATED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED,
@@ -105,14 +106,10 @@ def inflate(
     coding = content_encoding.strip().lower()
     if coding in {"", "identity"} or not body:
         return body
-    if coding not in {"gzip", "deflate"}:
-        raise RefusalError(415, "expected content encoding gzip, deflate or none")
-    window = 16 + zlib.MAX_WBITS if coding == "gzip" else zlib.MAX_WBITS
-    if coding == "deflate" and int.from_bytes(body[:2], "big") % 31:
-        window = -zlib.MAX_WBITS  # without the header of zlib, as some clients understand deflate
+    open_member = _opener(coding, body, member_of)
     plain, place, rest = bytearray(), 0, memoryview(body)
     for _ in range(_MEMBERS):
-        member = member_of(window)
+        member = open_member()
         while not member.eof:
             # in blocks, since the bytes behind a member are copied
             block = rest[place : place + BLOCK]
@@ -120,7 +117,7 @@ def inflate(
                 raise RefusalError(400, f"the {coding} body is cut off")
             try:
                 plain += member.decompress(block, limit + 1 - len(plain))
-            except zlib.error:
+            except _DAMAGED:
                 raise RefusalError(400, f"the body is not {coding}") from None
             if len(plain) > limit:
                 raise RefusalError(413, f"the request has more than {limit} bytes when decompressed")
@@ -128,6 +125,20 @@ def inflate(
         if place == len(body):
             return bytes(plain)
     raise RefusalError(400, f"the {coding} body has more than {_MEMBERS} members")
+
+
+def _opener(coding: str, body: bytes, member_of: Callable[[int], Any]) -> Callable[[], Any]:
+    """What begins to decompress a member, or a frame; refuses an unknown coding with 415."""
+    if coding == "zstd" and _zstd.IS_KNOWN:
+        return _zstd.frame
+    if coding not in {"gzip", "deflate"}:
+        more = ", zstd" if _zstd.IS_KNOWN else ""
+        less = "; zstd needs Python 3.14 or the package backports.zstd" if coding == "zstd" else ""
+        raise RefusalError(415, f"expected content encoding gzip, deflate{more} or none{less}")
+    window = 16 + zlib.MAX_WBITS if coding == "gzip" else zlib.MAX_WBITS
+    if coding == "deflate" and int.from_bytes(body[:2], "big") % 31:
+        window = -zlib.MAX_WBITS  # without the header of zlib, as some clients understand deflate
+    return lambda: member_of(window)
 
 
 def decode(signal: str, body: bytes, encoding: str) -> tuple[Message, int]:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 
+import grpc
 import pytest
 from console_feed import Client, logs, prediction
 
@@ -118,6 +119,9 @@ def test_a_host_beyond_loopback_takes_a_token(tmp_path):
         "OTEL_ML_EVENTS": "all",
     }
     subprocess.run([sys.executable, "-c", SERVICE], check=True, timeout=60, env=os.environ | sender)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as refused:
+        channel.unary_unary("/any/Export")(b"", timeout=60)
+    assert refused.value.details().endswith(f"; OTLP/gRPC is received at port {ready['grpc'].rpartition(':')[2]}")
     known = client.send("/api/summary", Host="console.example", Authorization=f"Bearer {token}")
     assert (known.json()["traces"], known.json()["events"]) == (1, 1)
     assert finish(process) == (0, "", f"otel-ml console: made {file} with a new token\n")
