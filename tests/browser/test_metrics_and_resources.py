@@ -105,11 +105,11 @@ def test_from_all_metrics_to_one_series(visit):
 def test_each_kind_has_its_chart(visit):
     """A counter is a rate, a gauge its value in fitting units, and a histogram has percentiles and a rate."""
     page = visit("/metrics?range=1h&name=shop.cache")
-    expect_series(page, ("all", "3 MiB"))
+    expect_series(page, ("all", "3.00 MiB"))
     page.goto(page.url.replace("shop.cache", "shop.duration"))
     expect(page.locator("figure[data-drawn] h2")).to_have_text(["Percentiles", "Rate"])
     expect(page.locator(".legend").first.locator("li")).to_have_text(["p99", "p95", "p50"])
-    expect_series(page, ("all", "91 ms"))
+    expect_series(page, ("all", "91.0 ms"))
     page.goto(page.url.replace("shop.duration", "nothing"))
     expect(page.locator(".empty")).to_contain_text("No two points of nothing")
 
@@ -126,7 +126,7 @@ def test_resources_stand_on_the_axis_of_the_traffic(visit):
     assert cpu.locator("th").all_text_contents() == ["Time", "user"]
     assert "25.0 %" in cpu.locator("td:last-child").all_text_contents()
     assert network.locator("th").all_text_contents() == ["Time", "receive"]
-    assert "4 KiB" in network.locator("td:last-child").all_text_contents()
+    assert "4.00 KiB" in network.locator("td:last-child").all_text_contents()
 
 
 def test_a_line_has_no_gaps_where_points_are_far_apart(console, open_page):

@@ -6,6 +6,7 @@ import re
 import time
 from urllib.parse import urlsplit
 
+import pytest
 from console_feed import logs, now, prediction, span, traces
 from console_server import running
 from page_steps import update
@@ -38,9 +39,10 @@ def test_the_reason_of_an_alert_leads_on_too(visit):
     page.wait_for_url("**/requests?**service=plain-web**")
 
 
-def test_the_tables_of_the_overview_fit_a_narrower_window(visit):
+@pytest.mark.parametrize("width", [1180, 1024])
+def test_the_tables_of_the_overview_fit_a_narrower_window(visit, width):
     """Their heads break into two lines before a table is cut off at the side."""
-    page = visit("/", viewport={"width": 1180, "height": 900})
+    page = visit("/", viewport={"width": width, "height": 900})
     widths = page.eval_on_selector_all(".scroll", "all => all.map(each => [each.scrollWidth, each.clientWidth])")
     assert widths
     assert all(needed <= there for needed, there in widths)
@@ -65,7 +67,7 @@ def test_the_overview_has_every_model_and_every_service(visit):
     cells = page.locator("section:has(h2:text-is('Models'))").locator("tbody tr").first.locator("td").all_inner_texts()
     found = [re.sub(r"\s+", " ", cell).strip() for cell in cells]
     assert found[0] == "fraud 1.0.0 2.0.0 canary"
-    assert found[1:5] == ["80", "5.9 %", "4 ms / 4 ms / 4 ms", "drifted 1 of 2"]
+    assert found[1:5] == ["80", "5.9 %", "4.00 ms / 4.00 ms / 4.00 ms", "drifted 1 of 2"]
     assert found[5].startswith("accuracy 0.800 0.7")
     assert found[6].startswith("0.890 0.8")
     expect(page.locator("section:has(h2:text-is('Models'))").locator(".spark")).to_have_count(1)

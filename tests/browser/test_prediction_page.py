@@ -96,7 +96,7 @@ def test_a_late_label_appears(visit, filled):
     update(page)
     expect(page.locator(".strip .mark.no")).to_be_visible()
     expect(page.locator("details[open]")).to_have_count(1)
-    expect(page.locator(".logs")).to_contain_text("+2 ms")
+    expect(page.locator(".logs")).to_contain_text("+2.00 ms")
 
 
 def test_it_works_without_scripts(visit):

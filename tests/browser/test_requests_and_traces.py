@@ -143,7 +143,7 @@ def test_a_span_shows_its_details(visit):
     expect(details).to_contain_text("status error")
     expect(details).to_contain_text("ml.model.name")
     expect(page.locator(".strip")).to_contain_text("2 failed")
-    expect(details.locator("h3")).to_have_text("Event exception after 1 ms")
+    expect(details.locator("h3")).to_have_text("Event exception after 1.00 ms")
     page.goto(page.url.partition("/traces")[0] + f"/traces/{LARGE}?span=" + "e0" * 8)
     expect(page.locator("details[open] summary .name")).to_contain_text("chunk")
     page.click("details[open] a >> text=trace 0af76519")

@@ -39,13 +39,25 @@ UNKNOWN: Final = Markup("–")  # noqa: RUF001 - a dash for an unknown value
 
 
 def seconds(given: float | None) -> str | None:
-    """A duration with three significant figures and a fitting unit."""
+    """A duration with three significant figures, zeros too so that a column lines up, and a fitting unit."""
     if given is None:
         return None
+    rounded = abs(float(f"{given:.3g}"))
     for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
-        if abs(given) * factor >= 1:
-            return f"{given * factor:.3g} {unit}" if abs(given) * factor < 1000 else f"{given * factor:.0f} {unit}"
+        if rounded * factor >= 1:
+            return f"{_three(given * factor)} {unit}"
     return f"{given * 1e9:.0f} ns" if given else "0 s"
+
+
+def limit(given: float) -> str:
+    """A duration that somebody chose, as the limit of a range: 10 ms, not 10.0 ms."""
+    number, _, unit = str(seconds(given)).partition(" ")
+    return f"{float(number.replace(',', '')):,g} {unit}"
+
+
+def _three(given: float) -> str:
+    """Three significant figures, or all whole ones."""
+    return f"{given:,.0f}" if abs(given) >= 999.5 else f"{given:#.3g}".rstrip(".")
 
 
 def clock(moment: str, length: int = 19) -> str:
@@ -93,8 +105,8 @@ def size(given: float | None) -> str | None:
         return None
     for factor, unit in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
         if abs(given) >= factor:
-            return f"{given / factor:.3g} {unit}" if abs(given) < 1000 * factor else f"{given / factor:,.0f} {unit}"
-    return f"{given:.3g} B" if abs(given) < 1000 else f"{given:.0f} B"
+            return f"{_three(given / factor)} {unit}"
+    return f"{given:.3g} B" if abs(given) < 999.5 else f"{given:.0f} B"
 
 
 def share(given: float | None) -> str | None:

@@ -93,8 +93,8 @@ def test_a_trace_says_that_clocks_differ(console):
         traces(caller, queued, service="caller"), traces(beside, service="beside"), traces(early, service="early")
     )
     shown = console.send("/traces/" + "a8" * 16).body.decode()
-    assert "Spans of early begin 90 s before those that called them: the clocks of the two differ." in shown
-    assert shown.count("begin 90 s before") == shown.count("those that called them") == 1
+    assert "Spans of early begin 90.0 s before those that called them: the clocks of the two differ." in shown
+    assert shown.count("begin 90.0 s before") == shown.count("those that called them") == 1
 
 
 def test_records_that_no_page_shows_are_named(console):

@@ -142,7 +142,7 @@ def test_a_model_without_events_is_counted_by_its_metrics(console):
 def test_events_are_the_source_if_there_is_one_for_each_prediction(console):
     """With as many events as predictions, the exact durations of the events are shown."""
     console.feed(logs(*(prediction(f"p-{index}") for index in range(10))), metrics(counter(10, start=now() - SECOND)))
-    assert " 10 0.0 % 4 ms / 4 ms / 4 ms" in page(console, "/?range=1h")
+    assert " 10 0.0 % 4.00 ms / 4.00 ms / 4.00 ms" in page(console, "/?range=1h")
     assert "have no event" not in page(console, "/model?range=1h")
     assert [_counted.is_sample({"rows": 10}, {"rows": rows}) for rows in (20, 21)] == [False, True]
 
@@ -217,7 +217,7 @@ def test_a_service_without_a_model_is_shown(console):
     ]
     console.feed(traces(*own, service="web"), logs(label("x", "1"), service="labels"))
     found = page(console, "/?range=1h")
-    assert "web 4 25.0 % 1 4 ms" in found
+    assert "web 4 25.0 % 1 4.00 ms" in found
     sent = html.unescape(console.send("/?range=1h").body.decode())
     own = "/requests?range=1h&service=web"
     links = [own + more for more in ("&failed=true", "", "&failed=true", "&status_code=4")]

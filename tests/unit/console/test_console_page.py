@@ -14,6 +14,7 @@ from otel_ml.console.web._formats import (
     decimal,
     family,
     figure,
+    limit,
     score,
     seconds,
     share,
@@ -65,13 +66,21 @@ def test_odd_traces_are_drawn():
 @pytest.mark.parametrize(
     ("given", "shown"),
     [
-        (None, None), (0.0, "0 s"), (0.00123, "1.23 ms"), (1.5, "1.5 s"), (125.0, "125 s"), (4000.0, "4000 s"),
-        (0.000002, "2 µs"), (2e-9, "2 ns"), (-0.5, "-500 ms"),
+        (None, None), (0.0, "0 s"), (0.00123, "1.23 ms"), (1.5, "1.50 s"), (125.0, "125 s"), (4000.0, "4,000 s"),
+        (0.000002, "2.00 µs"), (2e-9, "2 ns"), (-0.5, "-500 ms"), (0.0009996, "1.00 ms"), (0.9996, "1.00 s"),
+        (999.7, "1,000 s"), (0.09997, "100 ms"),
     ],
 )  # fmt: skip
 def test_durations_have_a_unit_that_fits(given, shown):
     """A duration has three significant figures and a unit."""
     assert seconds(given) == shown
+
+
+def test_limits_of_durations_have_no_zeros_at_the_end():
+    """The limit of a range reads as somebody chose it, whatever its unit."""
+    assert [limit(each) for each in (0.01, 0.0025, 1.5, 1.0, 4000.0, 0.0)] == [
+        "10 ms", "2.5 ms", "1.5 s", "1 s", "4,000 s", "0 s"
+    ]  # fmt: skip
 
 
 def test_figures_are_short():
@@ -184,7 +193,17 @@ def test_control_characters_are_replaced(console):
 
 @pytest.mark.parametrize(
     ("given", "shown"),
-    [(None, None), (0, "0 B"), (999, "999 B"), (1023, "1023 B"), (3 * 2**20, "3 MiB"), (1000 * 2**20, "1,000 MiB")],
+    [
+        (None, None),
+        (0, "0 B"),
+        (0.25, "0.25 B"),
+        (999, "999 B"),
+        (1023, "1023 B"),
+        (999.7, "1000 B"),
+        (3 * 2**20, "3.00 MiB"),
+        (999.7 * 2**10, "1,000 KiB"),
+        (1000 * 2**20, "1,000 MiB"),
+    ],
 )
 def test_bytes_have_a_fitting_unit(given, shown):
     """Bytes are counted in powers of 1,024, with three figures."""

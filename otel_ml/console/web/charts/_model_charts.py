@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml.console.storage._queries import moment
 from otel_ml.console.storage._traffic import SCORE_BINS
-from otel_ml.console.web._formats import seconds
+from otel_ml.console.web._formats import limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ def heat_table(rows: list[dict[str, Any]], window: TimeRange, band_start: Callab
     for row in rows:
         key = row["step"], max(row["band"], shown[0])
         counts[key] = counts.get(key, 0) + row["calls"]
-    names = [f"{seconds(float(f'{band_start(band):.2g}'))}" for band in shown]
+    names = [limit(float(f"{band_start(band):.2g}")) for band in shown]
     return Table(
         names, [(key, [counts.get((step, band), 0) for band in shown]) for step, key in enumerate(step_keys(window))]
     )

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
-from otel_ml.console.web._formats import figure, seconds
+from otel_ml.console.web._formats import figure, limit
 from otel_ml.console.web.charts._model_charts import Table
 
 if TYPE_CHECKING:
@@ -80,4 +80,4 @@ def lag_text(up_to: float | None) -> str:
     if up_to is None:
         return f"more than {lag_text(semconv.LAG_BUCKETS[-1]).removeprefix('up to ')}"
     factor, unit = next(((size, name) for size, name in _UNITS if up_to >= size), (1, "s"))
-    return f"up to {up_to / factor:g} {unit}" if factor > 1 else f"up to {seconds(up_to)}"
+    return f"up to {up_to / factor:g} {unit}" if factor > 1 else f"up to {limit(up_to)}"
