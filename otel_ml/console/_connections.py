@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from otel_ml.console.receiving import _no_grpc
-from otel_ml.console.receiving._no_grpc import NoGrpc
-
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from otel_ml.console._options import Options
 
 # httptools, which is faster, loses the body of a request that asks for HTTP/2, as Java's client does
 _Protocol: Any = H11Protocol
 _MANY = 1 << 20
+_HTTP_2 = b"PRI * HTTP/2.0"
+"""How a connection begins whose client knows that it wants HTTP/2, as gRPC does."""
 _positions = itertools.count(1)
 
 
@@ -30,9 +30,9 @@ class Connection(_Protocol):  # type: ignore[misc]
 
     header_seconds: float
     max_connections: int
-    grpc_port: int | None
+    by_grpc: Callable[[], None]
+    """Called for each connection that begins as gRPC does."""
     _is_new = True
-    _no_grpc: NoGrpc | None = None
     _deadline: asyncio.TimerHandle | None = None
     waiting_position = 0
     """Position in the order in which connections began to wait; the clock of the loop is too coarse for that."""
@@ -43,13 +43,9 @@ class Connection(_Protocol):  # type: ignore[misc]
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        if self._is_new and data.startswith(_no_grpc.BEGIN):
-            self._no_grpc = NoGrpc(self.grpc_port)
+        if self._is_new and data.startswith(_HTTP_2):
+            self.by_grpc()
         self._is_new = False
-        if self._no_grpc is not None:
-            # the deadline for headers ends a connection that its sender leaves open
-            self.transport.write(self._no_grpc.receive(data))
-            return
         super().data_received(data)
         self._watch()
 
@@ -108,10 +104,10 @@ class Connection(_Protocol):  # type: ignore[misc]
             min(waiting, key=lambda one: one.waiting_position).close_now()
 
 
-def connection_class(options: Options, grpc_port: int | None) -> type[Connection]:
+def connection_class(options: Options, by_grpc: Callable[[], None]) -> type[Connection]:
     """The class of which uvicorn creates an instance for each connection."""
     limit = min(options.max_connections, _files() // 2)
-    values = {"header_seconds": options.header_seconds, "max_connections": limit, "grpc_port": grpc_port}
+    values = {"header_seconds": options.header_seconds, "max_connections": limit, "by_grpc": staticmethod(by_grpc)}
     return type("Connection", (Connection,), values)
 
 

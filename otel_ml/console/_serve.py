@@ -64,7 +64,7 @@ def serve(options: Options, ready: Callable[[str, str | None], None], tell: Call
         grpc = None if receiver is None else receiver(ingest, options)
         try:
             grpc_address = None if grpc is None else grpc.start()
-            config = configured(build(store, ingest, options), options, _port(grpc_address))
+            config = configured(build(store, ingest, options), options, _grpc_hint(tell, grpc_address))
             _server(config, lambda: ready(_address(listening), grpc_address))(sockets=[listening, *others])
         finally:
             if grpc is not None:
@@ -80,15 +80,15 @@ def _grpc_receiver() -> type[GrpcReceiver]:
     return GrpcReceiver
 
 
-def configured(app: Any, options: Options, grpc_port: int | None = None) -> Any:
-    """The settings of the web server, a `uvicorn.Config`; it tells senders by gRPC of the port that is for them."""
+def configured(app: Any, options: Options, by_grpc: Callable[[], None] = lambda: None) -> Any:
+    """The settings of the web server, a `uvicorn.Config`; `by_grpc` is called for a sender by gRPC at its port."""
     import uvicorn
 
     from otel_ml.console._connections import connection_class
 
     return uvicorn.Config(
         app,
-        http=connection_class(options, grpc_port),
+        http=connection_class(options, by_grpc),
         log_config=None,
         log_level="error",
         access_log=False,
@@ -158,8 +158,16 @@ def _on_ipv6_too(listening: socket.socket) -> Iterator[list[socket.socket]]:
         yield [] if other is None else [other]
 
 
-def _port(address: str | None) -> int | None:
-    return None if address is None else int(address.rpartition(":")[2])
+def _grpc_hint(tell: Callable[[str], None], grpc_address: str | None) -> Callable[[], None]:
+    """What says once that somebody sends gRPC to the port of HTTP; that sender only knows that it has no answer."""
+    place = f"; OTLP/gRPC goes to port {grpc_address.rpartition(':')[2]}" if grpc_address else ""
+    texts = [f"a sender uses gRPC at the port of HTTP, which needs OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf{place}"]
+
+    def hint() -> None:
+        if texts:
+            tell(texts.pop())
+
+    return hint
 
 
 def _address(listening: socket.socket) -> str:

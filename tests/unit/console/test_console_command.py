@@ -119,12 +119,26 @@ def test_a_host_beyond_loopback_takes_a_token(tmp_path):
         "OTEL_ML_EVENTS": "all",
     }
     subprocess.run([sys.executable, "-c", SERVICE], check=True, timeout=60, env=os.environ | sender)
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as refused:
-        channel.unary_unary("/any/Export")(b"", timeout=60)
-    assert refused.value.details().endswith(f"; OTLP/gRPC is received at port {ready['grpc'].rpartition(':')[2]}")
     known = client.send("/api/summary", Host="console.example", Authorization=f"Bearer {token}")
     assert (known.json()["traces"], known.json()["events"]) == (1, 1)
     assert finish(process) == (0, "", f"otel-ml console: made {file} with a new token\n")
+
+
+@pytest.mark.parametrize("grpc_port", ["0", "off"])
+def test_a_sender_by_grpc_at_the_port_of_http_is_named_once(grpc_port):
+    """The console says which protocol and port are right, since the sender cannot read an answer by HTTP/1.
+
+    open-telemetry/opentelemetry-collector#7811, open-telemetry/opentelemetry-js#4166, grpc/grpc-go#6826.
+    """
+    process, ready = start("--database", ":memory:", "--grpc-port", grpc_port)
+    for _ in range(2):
+        with grpc.insecure_channel(ready["address"].removeprefix("http://")) as channel:
+            with pytest.raises(grpc.RpcError) as refused:
+                channel.unary_unary("/any/Export")(b"", timeout=60)
+            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    place = f"; OTLP/gRPC goes to port {ready['grpc'].rpartition(':')[2]}" if ready["grpc"] else ""
+    hint = "a sender uses gRPC at the port of HTTP, which needs OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
+    assert finish(process) == (0, "", f"otel-ml console: {hint}{place}\n")
 
 
 def test_a_host_beyond_loopback_without_a_token_is_refused():
