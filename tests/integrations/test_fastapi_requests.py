@@ -8,7 +8,9 @@ from fastapi import APIRouter, FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import StreamingResponse
 from opentelemetry.trace import SpanKind, StatusCode
-from starlette.routing import Mount
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from otel_ml import ConfigError, _guard, instrument_fastapi, semconv
@@ -158,6 +160,61 @@ def test_static_files_have_the_template_of_their_mount(memory, client_of, tmp_pa
 
     (span,) = memory.spans()
     assert span.attributes.get("http.route") in {None, "/files/{path}"}
+
+
+def starlette_routes(folder):
+    def serve(request):
+        return PlainTextResponse("1")
+
+    inner = Starlette(routes=[Route("/leaf/{leaf}", serve), Mount("/deep/{deep}", routes=[Route("/leaf", serve)])])
+    return [
+        Mount("/tenants/{tenant}", inner),
+        Mount("/files", StaticFiles(directory=folder)),
+        Mount("/plain", PlainTextResponse("1")),
+    ]
+
+
+def starlette_application(memory, folder):
+    app = Starlette(routes=starlette_routes(folder))
+    instrument_fastapi(app, **memory.providers)
+    return app
+
+
+def fastapi_application(memory, folder):
+    app = application(memory)
+    app.router.routes.extend(starlette_routes(folder))
+    return app
+
+
+def fastapi_application_with_routers(memory, folder):
+    app = application(memory)
+    router = APIRouter()
+    router.routes.extend(starlette_routes(folder))
+    app.include_router(router)
+    return app
+
+
+@pytest.mark.parametrize("build", [starlette_application, fastapi_application, fastapi_application_with_routers])
+def test_the_route_of_a_mounted_starlette_application_is_the_whole_template(memory, client_of, tmp_path, build):
+    """A route below a mount has its whole template, and what no route serves has that of the mount, once.
+
+    Sources: perdy/starlette-prometheus#40, trallnag/prometheus-fastapi-instrumentator#389.
+    """
+    client = client_of(build(memory, tmp_path))
+
+    for path in ["/tenants/7/leaf/1", "/tenants/7/deep/2/leaf", "/tenants/7/none", "/tenants/7/deep/2/none"]:
+        client.get(path)
+    for path in ["/files/none.txt", "/plain/1/2"]:
+        client.get(path)
+
+    assert [span.attributes.get("http.route") for span in memory.spans()] == [
+        "/tenants/{tenant}/leaf/{leaf}",
+        "/tenants/{tenant}/deep/{deep}/leaf",
+        "/tenants/{tenant}/{path}",
+        "/tenants/{tenant}/deep/{deep}/{path}",
+        "/files/{path}",
+        "/plain/{path}",
+    ]
 
 
 def test_a_router_added_after_the_first_request_is_observed(memory, client_of):

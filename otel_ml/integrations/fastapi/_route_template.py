@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from fastapi import routing
 from starlette.routing import Mount
@@ -11,6 +11,8 @@ from starlette.routing import Mount
 from otel_ml.integrations.fastapi._attributes import Scope
 from otel_ml.integrations.fastapi._native_telemetry import SCOPE_KEY
 
+_BELOW_MOUNT: Final = "/{path}"
+"""What a mount's template ends with: any path below it."""
 _flat: Callable[[Iterable[Any]], Iterable[Any]] = getattr(routing, "iter_route_contexts", iter)
 """FastAPI < 0.137.2 keeps a flat list of routes."""
 
@@ -25,18 +27,23 @@ def find_route(scope: Scope, native: Any, root: str, routes: Iterable[Any]) -> s
         routes: The application's routes, to find mounts.
     """
     known = getattr(native if native is not None else scope.get(SCOPE_KEY), "route", None)
-    if isinstance(known, str):
-        return known
-    return _route_in_scope(scope, root, routes)
+    if not isinstance(known, str):
+        return _route_in_scope(scope, root, routes)
+    # FastAPI does not see the routes of a Starlette application that is mounted
+    return (_route_in_scope(scope, root, routes) or known) if known.endswith(_BELOW_MOUNT) else known
 
 
 def _route_in_scope(scope: Scope, root: str, routes: Iterable[Any]) -> str | None:
     context = (scope.get("fastapi") or {}).get("effective_route_context")
+    if isinstance(getattr(context, "original_route", None), Mount):
+        context = None  # that of an included router, and not of the application that it mounts
     path = getattr(context, "path_format", None) or getattr(scope.get("route"), "path_format", None)
     if path is None and "route" not in scope:
         path = _path_of_endpoint(scope.get("endpoint"), routes)
     if not isinstance(path, str):
         return None
+    if isinstance(scope.get("route"), Mount):
+        path = _BELOW_MOUNT  # the root path has the mount already
     mounted = scope.get("root_path", "")[len(root.rstrip("/")) :]
     if not mounted:
         return root.rstrip("/") + path
@@ -60,7 +67,7 @@ def _mount_template(routes: Iterable[Any], mounted: str) -> str | None:
         match = regex.match(mounted.rstrip("/") + "/") if regex is not None else None
         if match is None:
             continue
-        here: str = route.path_format.removesuffix("/{path}")
+        here: str = route.path_format.removesuffix(_BELOW_MOUNT)
         rest = match.group("path").rstrip("/")
         below = _mount_template(mount.routes, "/" + rest) if rest else ""
         if below is not None:

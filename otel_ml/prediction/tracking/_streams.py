@@ -27,7 +27,18 @@ def follow_async(prediction: Prediction, generator: AsyncGenerator[Any, Any]) ->
 
 
 def _abandon(prediction: Prediction) -> None:
-    prediction._finish(error=GeneratorExit())
+    _finish_early(prediction, GeneratorExit())
+
+
+def _finish_early(prediction: Prediction, error: BaseException) -> None:
+    """Ends the prediction of a stream that raised or was closed.
+
+    Readers stop at the item that says "done", and never ask for the end. The output is known by then.
+    """
+    if isinstance(error, GeneratorExit) and prediction._output is not None:
+        prediction._finish()
+    else:
+        prediction._finish(error=error)
 
 
 def _begin(prediction: Prediction) -> None:
@@ -57,7 +68,7 @@ def stream_of(open_stream: Open) -> Callable[..., Any]:
             _finish_stream(prediction, stop.value)
             return stop.value
         except BaseException as error:
-            prediction._finish(error=error)
+            _finish_early(prediction, error)
             raise
 
     return call
@@ -93,7 +104,7 @@ def async_stream_of(open_stream: Open) -> Callable[..., Any]:
         except StopAsyncIteration:
             _finish_stream(prediction, None)
         except BaseException as error:
-            prediction._finish(error=error)
+            _finish_early(prediction, error)
             raise
 
     return call

@@ -1,7 +1,7 @@
 """A result that is not finished when the function returns is followed to its end.
 
 Sources: langfuse/langfuse#7749, microsoft/promptflow#3120, pydantic/pydantic-ai#4173; mlflow/mlflow#25790 (a consumer that
-stops early), DataDog/dd-trace-py#13377 (the span is over before the stream begins), Arize-ai/openinference#2515 (a stream that
+stops early), openai/openai-agents-js#1767 (a consumer that stops at the last item), DataDog/dd-trace-py#13377 (the span is over before the stream begins), Arize-ai/openinference#2515 (a stream that
 nobody reads leaks its span).
 """
 
@@ -89,6 +89,70 @@ def test_a_stream_that_is_broken_off_or_never_read_is_cancelled(kit: InMemoryTel
     failed = {p["attributes"].get("error.type"): p["value"] for p in metrics["ml.prediction.errors"] if p["value"]}
     assert failed == {"cancelled": 2}
     assert sum(point["value"] for point in metrics["ml.prediction.active"]) == 0
+
+
+def answer_then_say_done(features: Any) -> Iterator[str]:
+    yield "yes"
+    otel_ml.current_prediction().set_output(prediction="yes", score=0.9)
+    yield "[DONE]"
+
+
+async def answer_then_say_done_async(features: Any) -> AsyncIterator[str]:
+    for item in answer_then_say_done(features):
+        yield item
+
+
+def read_until_done(stream: Iterator[str]) -> None:
+    for item in stream:
+        if item == "[DONE]":
+            break
+
+
+async def read_until_done_async(stream: Any) -> None:
+    async for item in stream:
+        if item == "[DONE]":
+            break
+    await stream.aclose()
+
+
+@pytest.mark.parametrize("is_tracked_itself", [True, False])
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_stream_that_is_closed_after_its_output_is_a_prediction(
+    kit: InMemoryTelemetry, is_async: bool, is_tracked_itself: bool
+) -> None:
+    """Readers stop at the item that says so and never ask for the end; a prediction whose output is known counts."""
+    source: Any = answer_then_say_done_async if is_async else answer_then_say_done
+    track = otel_ml.Model("writer", "1").track
+    stream = (track(source) if is_tracked_itself else track(lambda features: source(features)))({"a": 1})
+    if is_async:
+        asyncio.run(read_until_done_async(stream))
+    else:
+        read_until_done(stream)
+    del stream
+    gc.collect()
+    metrics = kit.metrics()
+
+    counted = {p["attributes"].get("ml.prediction.class"): p["value"] for p in metrics["ml.predictions"] if p["value"]}
+    assert counted == {"yes": 1}
+    assert not [point for point in metrics["ml.prediction.errors"] if point["value"]]
+    assert sum(point["value"] for point in metrics["ml.prediction.active"]) == 0
+
+
+def test_a_stream_that_fails_after_its_output_has_failed(kit: InMemoryTelemetry) -> None:
+    """Only a reader that stops makes a prediction of it, not an error of the stream."""
+
+    def broken(features: Any) -> Iterator[int]:
+        otel_ml.current_prediction().set_output(prediction="yes")
+        yield 1
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        list(otel_ml.Model("writer", "1").track(broken)({"a": 1}))
+
+    failed = {
+        p["attributes"].get("error.type"): p["value"] for p in kit.metrics()["ml.prediction.errors"] if p["value"]
+    }
+    assert failed == {"ValueError": 1}
 
 
 def test_an_error_in_the_stream_is_the_error_of_the_prediction(kit: InMemoryTelemetry) -> None:

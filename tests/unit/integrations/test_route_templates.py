@@ -35,6 +35,12 @@ def routes():
         ({"route": Endpoint("/leaf"), "root_path": "/tenants/007"}, "", "/tenants/{tenant}/leaf"),
         ({"route": Endpoint("/leaf"), "root_path": "/sub/deep/9"}, "", "/sub/deep/{second}/leaf"),
         ({"route": Endpoint("/leaf"), "root_path": "/unknown/9"}, "", None),
+        ({"route": Mount("/sub", routes=[]), "root_path": "/sub"}, "", "/sub/{path}"),
+        (
+            {"route": Mount("/deep/{second}", routes=[]), "root_path": "/api/sub/deep/9"},
+            "/api",
+            "/api/sub/deep/{second}/{path}",
+        ),
         ({"route": Endpoint("/x"), "fastapi": {"effective_route_context": Endpoint("/prefix/x")}}, "", "/prefix/x"),
     ],
 )
