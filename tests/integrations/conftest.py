@@ -180,7 +180,7 @@ class Served:
     def output(self):
         return "".join(self._lines)
 
-    def wait_until_ready(self, timeout=60.0):
+    def wait_until_ready(self, timeout=240.0):
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
@@ -190,7 +190,7 @@ class Served:
                 time.sleep(0.05)
         raise AssertionError(f"the server did not start:\n{self.output}")
 
-    def terminate(self, timeout=60):
+    def terminate(self, timeout=240):
         """Sends SIGTERM and returns the exit status."""
         self._process.send_signal(signal.SIGTERM)
         status = self._process.wait(timeout)

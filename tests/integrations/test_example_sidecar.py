@@ -31,7 +31,7 @@ def test_the_sidecar_reads_the_service_and_both_exit_cleanly(receiver, environme
         "--interval",
         "1",
     ]
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert "exit status of sampler and service: [0, 0]" in finished.stdout
 
@@ -59,7 +59,7 @@ def test_the_sampler_flushes_and_ends_with_0_on_a_signal(receiver, environment, 
     line = process.stderr.readline()
     time.sleep(1.5)
     process.send_signal(number)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=240)
     assert line == f"otel-ml sampler: node mode, every 0.2 s, to {receiver.url}/v1/metrics; Ctrl-C ends it\n"
     printed = [line for line in rest.splitlines() if "NVIDIA driver" not in line]
     assert (process.returncode, printed) == (0, [])

@@ -61,7 +61,7 @@ def test_the_demo_ends_with_its_terminal(tmp_path) -> None:
             assert demo.poll() is None
             time.sleep(0.05)
         demo.send_signal(signal.SIGHUP)
-        assert demo.wait(timeout=60) == 130
+        assert demo.wait(timeout=240) == 130
     finally:
         demo.kill()
 

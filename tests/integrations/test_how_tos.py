@@ -29,7 +29,7 @@ def run(*command: str, folder: Path, **variables: str) -> subprocess.CompletedPr
         env={**kept, "OTEL_ML_INSTANCE_DIR": str(folder), **variables},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
 

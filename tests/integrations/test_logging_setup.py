@@ -81,7 +81,7 @@ def bodies(printed):
 def run(*command, **environment):
     variables = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=True, env={**variables, **environment}
+        command, capture_output=True, text=True, timeout=240, check=True, env={**variables, **environment}
     )
 
 
@@ -324,7 +324,7 @@ def test_no_lock_is_held_while_the_service_configures(memory):
         logging._releaseLock() if hasattr(logging, "_releaseLock") else logging._lock.release()
         try:
             threading.Thread(target=work, daemon=True).start()
-            assert finished.wait(30)
+            assert finished.wait(240)
         finally:
             logging._acquireLock() if hasattr(logging, "_acquireLock") else logging._lock.acquire()
         return logging.Formatter()

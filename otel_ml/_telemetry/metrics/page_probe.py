@@ -7,8 +7,8 @@ from typing import Final
 
 from otel_ml import _guard, _process
 
-SECONDS: Final = 3.0
-"""Seconds that a page may take in all."""
+_SECONDS: Final = 10.0
+"""Seconds that a page may take in all: other workers start and load their models meanwhile."""
 _BYTES: Final = 16 * 1024 * 1024
 _OURS: Final = b"otelml_"
 """A text that is on each of our scrape pages and on no other page."""
@@ -36,13 +36,13 @@ def is_page_of(service: str, host: str, port: int) -> bool:
     # a page that drips would keep the socket's own timeout from expiring
     reader = _process.spawn("otel-ml-page-probe", read)
     if reader is not None:
-        reader.join(SECONDS)
+        reader.join(_SECONDS)
     page = found[0] if found else b""
     return _OURS in page and _label(service) in page
 
 
 def _page(host: str, port: int) -> bytes:
-    connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
+    connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
     try:
         connection.request("GET", "/metrics")
         answer = connection.getresponse()

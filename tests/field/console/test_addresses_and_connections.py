@@ -31,7 +31,7 @@ def started(tmp_path_factory):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         yield json.loads(process.stdout.readline())
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
 
 
 @pytest.mark.skipif(not ipv6(), reason="this machine has no ::1")

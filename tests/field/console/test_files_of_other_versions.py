@@ -51,7 +51,7 @@ def test_the_command_says_where_the_records_are(tmp_path):
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         assert "listening" in started.stdout.readline()
         started.terminate()
-        _, told = started.communicate(timeout=60)
+        _, told = started.communicate(timeout=240)
     assert told == (
         f"otel-ml console: another version of otel-ml wrote {file}, which is now {tmp_path}/console.version-1.duckdb\n"
     )

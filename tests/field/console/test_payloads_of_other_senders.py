@@ -67,7 +67,7 @@ def test_a_connection_stays_open_between_two_exports():
     """A sender that exports every five seconds never meets a connection that is just closing (nodejs/node#20256)."""
     assert Options().idle_seconds > 90
     with running(Options(header_seconds=0.2)) as console:
-        connection = http.client.HTTPConnection(console.address.rpartition("/")[2], timeout=60)
+        connection = http.client.HTTPConnection(console.address.rpartition("/")[2], timeout=240)
         connection.request("GET", "/api/status")
         connection.getresponse().read()
         is_closed = bool(select.select([connection.sock], [], [], 0.6)[0])

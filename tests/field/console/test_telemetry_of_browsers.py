@@ -18,7 +18,7 @@ TOKEN = "a-token-of-the-tests-0123456789"
 def ask(console, origin, path="/v1/traces", headers="content-type"):
     """The answer to what a browser asks before it sends."""
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": headers, "Origin": origin}
-    connection = http.client.HTTPConnection(console.address.rpartition("/")[2], timeout=20)
+    connection = http.client.HTTPConnection(console.address.rpartition("/")[2], timeout=60)
     connection.request("OPTIONS", path, headers=asked)
     answer = connection.getresponse()
     answer.read()

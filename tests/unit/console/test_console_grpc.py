@@ -43,7 +43,7 @@ def receive() -> Iterator[Callable[..., tuple[Callable[..., bytes], IngestQueue]
         channel = grpc.insecure_channel(receiver.start())
 
         def send(signal: str, body: bytes, **more: object) -> bytes:
-            return channel.unary_unary(f"/{_SERVICES[signal]}/Export")(body, timeout=30, **more)
+            return channel.unary_unary(f"/{_SERVICES[signal]}/Export")(body, timeout=60, **more)
 
         opened.append((channel, receiver, ingest, store))
         return send, ingest
@@ -138,7 +138,7 @@ def test_a_port_in_use_is_one_line():
         port = taken.getsockname()[1]
         done = subprocess.run(
             [sys.executable, "-c", COMMAND, "console", "--port", "0", "--database", ":memory:", "--grpc-port", str(port)],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
@@ -159,7 +159,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path, protocol):
         with grpc.insecure_channel(ready["grpc"]) as channel:
             export = channel.unary_unary(f"/{_SERVICES['logs']}/Export")
             for message in messages:
-                export(message.SerializeToString(), timeout=60)
+                export(message.SerializeToString(), timeout=240)
     process.kill()
     process.communicate()
     again, ready = start("--database", database)

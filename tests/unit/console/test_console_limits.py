@@ -139,7 +139,7 @@ def test_the_end_does_not_wait_for_a_decoder():
     sender.start()
     assert process.stdout.readline() == "decoding\n"
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
-    sender.join(60)
+    _, errors = process.communicate(timeout=240)
+    sender.join(240)
     assert (process.returncode, "Traceback" in errors) == (0, False)
     assert [(answer.status, answer.headers["retry-after"]) for answer in answers] == [(503, "1")]
