@@ -68,7 +68,7 @@ def running_server(folder: Path, port: int = 0) -> Iterator[Server]:
             yield Server(process.stdout.readline().strip())
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(90)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -146,7 +146,7 @@ def test_quality_and_resources_are_part_of_it(telemetry: InMemoryTelemetry) -> N
     profile = otel_ml.ReferenceProfile.fit({"amount": [float(index % 60) for index in range(300)]})
     otel_ml.Model("fraud_detector", "1.0.0", profile=profile).record({"amount": 5.0}, prediction="x")
     with otel_ml.ResourceSampler(interval=60.0) as sampler:
-        deadline = time.monotonic() + 10.0
+        deadline = time.monotonic() + 60.0
         while not sampler.observations("process.memory.usage") and time.monotonic() < deadline:
             time.sleep(0.01)
         metrics = telemetry.metrics()

@@ -85,7 +85,7 @@ def test_case_15_a_callback_that_hangs_costs_its_own_metric(make_service, receiv
     flushed = [service.flush(5), service.flush(5)]
     stuck = (set(receiver.metrics()) & {"user.hanging", "user.fine"}, len(asked))
     released.set()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while callbacks._hanging and time.monotonic() < deadline:
         time.sleep(0.01)
     service.flush(5)

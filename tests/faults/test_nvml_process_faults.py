@@ -82,7 +82,7 @@ def start(nvml_library, tmp_path, sink):  # noqa: F811
 
     def end():
         started[-1].send_signal(signal.SIGTERM)
-        status = started[-1].wait(30)
+        status = started[-1].wait(90)
         counts = dict(line.split() for line in (tmp_path / "counts").read_text().splitlines())
         return status, {name: int(count) for name, count in counts.items()}
 

@@ -41,7 +41,7 @@ def send_container(server: str) -> None:
         body, _ = encoder.encode(points, (), moment)
         kind = {"Content-Type": "application/x-protobuf"}
         urllib.request.urlopen(
-            urllib.request.Request(f"{server}/api/v1/otlp/v1/metrics", body, kind), timeout=10
+            urllib.request.Request(f"{server}/api/v1/otlp/v1/metrics", body, kind), timeout=60
         ).close()
 
 
@@ -66,7 +66,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, nvml_library: Path) -> Ite
                 yield server
             finally:
                 sampler.terminate()
-                sampler.wait(30)
+                sampler.wait(90)
 
 
 def panels() -> list[tuple[str, str]]:

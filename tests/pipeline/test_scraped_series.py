@@ -66,7 +66,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 yield server
             finally:
                 service.stdin.close()
-                service.wait(30)
+                service.wait(90)
 
 
 def settle(server: str, service: subprocess.Popen[bytes]) -> None:

@@ -35,6 +35,7 @@ def settled(address: str) -> int:
     return found
 
 
+@pytest.mark.timeout(900)
 def test_the_forecast_is_what_a_run_has(tmp_path: Path) -> None:
     """The series of a process and of the recording rules are those of the forecast, which has room for further segments."""
     series = expected_series(FEATURES, SEGMENTS)

@@ -126,7 +126,7 @@ def test_a_flush_sends_what_an_outage_held_back(start, receiver):
 def test_an_outage_loses_nothing_that_fits(start, receiver, answer):
     """However the receiver fails, and for longer than a request may take, all of it arrives when it is back."""
     receiver.default = dict.fromkeys(SIGNALS, answer)
-    telemetry = start(timeout=0.2, schedule_delay=0.05)
+    telemetry = start(timeout=1.0, schedule_delay=0.05)
     for _ in range(15):
         predict(10)
         time.sleep(0.1)
@@ -140,7 +140,7 @@ def test_an_outage_loses_nothing_that_fits(start, receiver, answer):
 def test_an_outage_of_the_whole_host_loses_nothing_that_fits(start, receiver):
     """A connection that is refused is tried again, too."""
     receiver.close()
-    telemetry = start(timeout=0.2, schedule_delay=0.05)
+    telemetry = start(timeout=1.0, schedule_delay=0.05)
     for _ in range(15):
         predict(10)
         time.sleep(0.1)

@@ -49,7 +49,7 @@ class Worker:
     def end(self, how=signal.SIGKILL):
         if self.process.poll() is None:
             self.process.send_signal(how)
-        self.process.wait(30)
+        self.process.wait(90)
         self.process.stdin.close()
         self.process.stdout.close()
 
