@@ -21,6 +21,7 @@ import verify
 import yaml
 from pipeline_servers import PROMETHEUS, eventually, free_ports, get, prometheus, promql, write_rules
 
+pytestmark = pytest.mark.timeout(900)
 DASHBOARDS = sorted((PROMETHEUS.parent / "grafana" / "dashboards").glob("*.json"))
 OWN = ("job", "instance")
 """Labels that tell how a series came."""

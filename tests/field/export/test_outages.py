@@ -240,7 +240,7 @@ def test_a_missed_export_of_metrics_is_made_good_by_the_next(start, receiver):
     assert telemetry.force_flush(10.0) is False
     waiting = telemetry.ledger()["metrics"]
     assert waiting == Ledger(waiting.produced, in_flight=waiting.produced)
-    receiver.wait_for(lambda one: one.bodies("metrics"), 10)
+    receiver.wait_for(lambda one: one.bodies("metrics"))
     assert telemetry.force_flush(10.0)
     assert receiver.metrics()["ml.predictions"][0].as_int == 3
     assert telemetry.ledger()["metrics"].lost() == 0

@@ -205,7 +205,9 @@ def test_no_thread_of_an_earlier_life_is_left(run):
                 instruments.append(kept.create_observable_gauge(f"gauge.{name}", [lambda _: [metrics.Observation(1)]]))
             t.force_flush()
             t.shutdown()
-        time.sleep(0.2)
+        end = time.monotonic() + 60
+        while threading.active_count() > 1 and time.monotonic() < end:
+            time.sleep(0.01)
         say(left=[thread.name for thread in threading.enumerate()])
         """
     )

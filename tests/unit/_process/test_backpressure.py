@@ -35,7 +35,7 @@ def test_a_wait_without_progress_ends_and_is_not_repeated():
     backpressure = Backpressure(queue.has_room, lambda: queue.done, stall_timeout=0.02)
     backpressure.wait()
     asked = queue.asked
-    assert asked > 1
+    assert asked >= 1
     backpressure.wait()
     assert queue.asked == asked + 1
     queue.done, queue._emptied = 1, 3

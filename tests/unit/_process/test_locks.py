@@ -115,11 +115,13 @@ def test_a_lock_can_be_waited_for(tmp_path):
     path = tmp_path / "x"
     code = (
         "import sys, time; from pathlib import Path; from otel_ml._process import locks\n"
-        "held = locks.lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(0.3)"
+        "held = locks.lock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.readline(); time.sleep(0.3)"
     )
-    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True) as other:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], **pipes) as other:
         assert other.stdout.readline() == "held\n"
         assert locks.lock(path) is None
+        other.stdin.close()
         held = locks.lock(path, wait=True)
     held.release()
 
