@@ -17,7 +17,10 @@ CONTAINER_MEMORY_RSS: Final = Metric(
     "container.memory.rss", "updowncounter", "By", "Anonymous memory of the container."
 )
 CONTAINER_MEMORY_AVAILABLE: Final = Metric(
-    "container.memory.available", "updowncounter", "By", "Memory limit minus working set; absent without a limit."
+    "container.memory.available",
+    "updowncounter",
+    "By",
+    "The least that the group, or one above it, has left of its memory limit; absent without a limit.",
 )
 CONTAINER_PAGING_FAULTS: Final = Metric(
     "container.paging.faults", "counter", "{fault}", "Page faults of the container by type."

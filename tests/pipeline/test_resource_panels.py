@@ -34,6 +34,7 @@ def send_container(server: str) -> None:
     for count, moment in ((10, now - 15 * 10**9), (20, now)):
         points = {
             semconv.CONTAINER_MEMORY_WORKING_SET.name: [(2**30, {})],
+            semconv.CONTAINER_MEMORY_AVAILABLE.name: [(2**30, {})],
             semconv.CONTAINER_MEMORY_LIMIT.name: [(2**31, {})],
             semconv.CONTAINER_CPU_PERIODS.name: [(10 * count, {})],
             semconv.CONTAINER_CPU_THROTTLED_PERIODS.name: [(count, {})],

@@ -18,7 +18,7 @@ from rows.panels import (
 INSTANCE = "{{job}} {{instance}}"
 DISK = "{{instance}} {{system_device_name}}"
 INTERFACE = "{{instance}} {{network_interface_name}} {{network_io_direction}}"
-WORKING_SET = f"container_memory_working_set_bytes{{{CHOSEN_PROCESSES}}}"
+AVAILABLE = f"container_memory_available_bytes{{{CHOSEN_PROCESSES}}}"
 PERIODS = f"rate(otelml_container_cpu_periods_total{{{CHOSEN_PROCESSES}}}[{RATE}])"
 THROTTLED = f"rate(otelml_container_cpu_throttled_periods_total{{{CHOSEN_PROCESSES}}}[{RATE}])"
 LOST = [
@@ -74,7 +74,7 @@ MACHINE = Row(
             "Container Memory",
             "Share of the container's limit in use that cannot be freed. At 100 % the kernel kills a process.",
             [
-                query(f"{WORKING_SET} / otelml_container_memory_limit_bytes{{{CHOSEN_PROCESSES}}}", INSTANCE),
+                query(f"1 - {AVAILABLE} / otelml_container_memory_limit_bytes{{{CHOSEN_PROCESSES}}}", INSTANCE),
                 service_limit("service:container_memory_share:limit"),
             ],
             unit="percentunit",

@@ -86,7 +86,7 @@ def _v2(group: Group) -> Iterable[tuple[bytes, int, int]]:
         counts = dict(column.split(b"=", 1) for column in columns if b"=" in column)
         numbers = [column for column in columns if b"=" not in column]
         # a device that only the cost controller knows has no bytes
-        if b"rbytes" in counts and numbers:
+        if b"rbytes" in counts:
             # some kernels begin the line with the numbers of devices without counts; the last number is the row's own
             yield numbers[-1], int(counts[b"rbytes"]), int(counts[b"wbytes"])
 

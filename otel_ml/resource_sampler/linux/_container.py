@@ -12,13 +12,18 @@ from otel_ml.resource_sampler._counters import ContinuedCounters, Counter
 from otel_ml.resource_sampler._proc_files import number_after, read_bytes
 from otel_ml.resource_sampler._source import SECONDS_PER_TICK, Gap, Reading, Report, gather, measured, to_gap
 from otel_ml.resource_sampler.linux._block_io import BlockIo
-from otel_ml.resource_sampler.linux._cgroup import UNIFIED, UNLIMITED
+from otel_ml.resource_sampler.linux._cgroup import UNIFIED, UNLIMITED, Group
 from otel_ml.resource_sampler.linux._cgroup_membership import Membership, Owner, no_group
 from otel_ml.resource_sampler.linux._pressure import Pressure
 
 _OF_MODE: Final = {mode: {semconv.CPU_MODE: mode} for mode in ("user", "system")}
 _OF_FAULT: Final = {kind: {semconv.SYSTEM_PAGING_FAULT_TYPE: kind} for kind in ("major", "minor")}
 _NOTHING: Final[Mapping[str, str | int]] = {}
+_MEMORY_FILES: Final = {
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", b"total_inactive_file"),
+    2: ("memory.max", "memory.current", b"inactive_file"),
+}
+"""Files of a group's limit and usage, and the name of what can be freed, by version."""
 
 
 class ContainerSource:
@@ -161,27 +166,40 @@ class ContainerSource:
     def _memory(self) -> Iterator[Reading | Gap]:
         group = self._membership.get("memory")
         stat = read_bytes(f"{group.place}/memory.stat")
-        if group.version == 2:
-            usage = int(read_bytes(f"{group.place}/memory.current"))
-            prefix, resident = b"", number_after(stat, b"anon")
-            files = self._membership.limit_files(group, "memory", "memory.max")
-            limits = [limit for limit in map(_memory_maximum, files) if limit is not None]
-        else:
-            usage = int(read_bytes(f"{group.place}/memory.usage_in_bytes"))
-            prefix, resident = b"total_", number_after(stat, b"total_rss")
-            limits = [number_after(stat, b"hierarchical_memory_limit")]
-        working_set = max(0, usage - number_after(stat, prefix + b"inactive_file"))
+        _, current, inactive = _MEMORY_FILES[group.version]
+        usage = int(read_bytes(f"{group.place}/{current}"))
+        prefix, resident = (b"", b"anon") if group.version == 2 else (b"total_", b"total_rss")
+        working_set = max(0, usage - number_after(stat, inactive))
         yield measured((semconv.CONTAINER_MEMORY_USAGE, usage, _NOTHING))
         yield measured((semconv.CONTAINER_MEMORY_WORKING_SET, working_set, _NOTHING))
-        yield measured((semconv.CONTAINER_MEMORY_RSS, resident, _NOTHING))
-        limits = [limit for limit in limits if limit < UNLIMITED]
+        yield measured((semconv.CONTAINER_MEMORY_RSS, number_after(stat, resident), _NOTHING))
+        limits = list(self._memory_limits(group, working_set))
+        if group.version == 1:  # also that of a group above which cannot be seen
+            limit = number_after(stat, b"hierarchical_memory_limit")
+            limits += [(limit, limit - working_set)] if limit < UNLIMITED else []
         if limits:
-            yield measured((semconv.CONTAINER_MEMORY_LIMIT, min(limits), _NOTHING))
-            yield measured((semconv.CONTAINER_MEMORY_AVAILABLE, max(0, min(limits) - working_set), _NOTHING))
+            yield measured((semconv.CONTAINER_MEMORY_LIMIT, min(limit for limit, _ in limits), _NOTHING))
+            yield measured((semconv.CONTAINER_MEMORY_AVAILABLE, max(0, min(left for _, left in limits)), _NOTHING))
         major = number_after(stat, prefix + b"pgmajfault")
         yield measured((semconv.CONTAINER_PAGING_FAULTS, major, _OF_FAULT["major"]))
         minor = number_after(stat, prefix + b"pgfault") - major
         yield measured((semconv.CONTAINER_PAGING_FAULTS, minor, _OF_FAULT["minor"]))
+
+    def _memory_limits(self, group: Group, working_set: int) -> Iterator[tuple[int, int]]:
+        """The limit of each group up the tree and what it has left: the containers of a pod share the pod's limit."""
+        maximum, current, inactive = _MEMORY_FILES[group.version]
+        for path in self._membership.limit_files(group, "memory", maximum):
+            limit = _memory_maximum(path)
+            if limit is None or limit >= UNLIMITED:
+                continue
+            place, used = path.removesuffix(f"/{maximum}"), working_set
+            if place != group.place:
+                try:
+                    used = int(read_bytes(f"{place}/{current}"))
+                    used = max(0, used - number_after(read_bytes(f"{place}/memory.stat"), inactive))
+                except OSError:  # then what this group uses is all that is known
+                    used = working_set
+            yield limit, limit - used
 
     def _oom_kills(self) -> Iterator[Reading | Gap]:
         group = self._membership.get("memory")
@@ -215,6 +233,6 @@ def _quota(path: str) -> float | None:
 
 
 def _memory_maximum(path: str) -> int | None:
-    """One group's own memory limit under v2."""
+    """One group's own memory limit."""
     content = read_bytes(path).strip()
     return None if content == b"max" else int(content)

@@ -155,6 +155,7 @@ def gauges(job: str, **labels: str) -> list[dict[str, str]]:
         "hw_temperature_celsius": "92", "hw_gpu_memory_usage_bytes": "92", "hw_gpu_memory_limit_bytes": "100",
         'system_filesystem_utilization_ratio{system_filesystem_mode="rw"': "0.92",
         "container_memory_working_set_bytes": "85", "otelml_container_memory_limit_bytes": "100",
+        "container_memory_available_bytes": "15",
         "otelml_container_cpu_periods_total": "0+10", "otelml_container_cpu_throttled_periods_total": "0+9",
         "otelcol_exporter_queue_size": "60", "otelcol_exporter_queue_capacity": "100",
         "system_network_errors_total": "0+120", "system_network_packet_dropped_total": "0+900",
