@@ -164,7 +164,7 @@ def main() -> int:
     given = parser.parse_args()
     rows = people() if given.drift is None else drifting(cycled(pd.read_parquet(DATA)), given.drift)
     rows = mixed(rows) if given.patients else rows
-    with httpx.Client(base_url=given.url, timeout=10.0) as client:
+    with httpx.Client(base_url=given.url, timeout=60.0) as client:
         replay = Replay(client, rate=given.rate, label_delay=given.label_delay)
         signal.signal(signal.SIGTERM, replay.stop)
         signal.signal(signal.SIGINT, replay.stop)

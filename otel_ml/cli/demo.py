@@ -30,8 +30,10 @@ _EXTRAS: Final = {
     "pyarrow": "quality",
 }
 _OTHER_PACKAGES: Final = ("sklearn", "httpx")
-_STORED_SECONDS: Final = 20.0
+_STORED_SECONDS: Final = 60.0
 """Time for the last telemetry to reach the store."""
+_END_SECONDS: Final = 30.0
+"""Time for a process to send what it still has."""
 _READY_SECONDS: Final = 300.0
 """Training included, on a machine that is busy with other work."""
 _DRIFT_SECONDS: Final = 40.0
@@ -213,7 +215,7 @@ class Demo:
             return
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(timeout=15)
+            process.wait(timeout=_END_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -265,6 +267,9 @@ def _free_port(wanted: int, taken: int = 0) -> int:
         if port == taken:
             continue
         with socket.socket() as probe:
+            if os.name == "posix":
+                # connections of a demo that just ended do not make its port a taken one
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:

@@ -59,7 +59,7 @@ def test_a_request_that_offers_http_2_is_read(console, chunked):
         % (PROTOBUF.encode(), offer, length, sent),
     )
     assert answer == b"HTTP/1.1 200"
-    assert console.ingest.flush(30)
+    assert console.ingest.flush(240)
     assert name in names(console, span().trace_id.hex())
 
 

@@ -32,11 +32,17 @@ class Console(Client):
         for message in messages:
             answer = self.export(message)
             assert (answer.status, answer.body) == (200, b"")
-        assert self.ingest.flush(30)
+        assert self.ingest.flush(240)
 
     def queue(self, message: Any) -> None:
         """Exports a message without a writer, which is never answered, and waits until it is in the queue."""
-        threading.Thread(target=self.export, args=(message,), daemon=True).start()
+
+        def export() -> None:
+            # the end of the console may cut the connection
+            with contextlib.suppress(OSError):
+                self.export(message)
+
+        threading.Thread(target=export, daemon=True).start()
         while not self.ingest.status()["queued"]:
             time.sleep(0.01)
 
@@ -55,9 +61,9 @@ def running(options: Options, *, write: bool = True, port: int = 0) -> Iterator[
         try:
             yield Console(f"http://127.0.0.1:{listening.getsockname()[1]}", store, ingest)
         finally:
-            server.should_exit = True
             if not write:
                 ingest.start()
-            thread.join(30)
+            server.should_exit = True
+            thread.join(240)
             ingest.close()
             store.close()

@@ -62,7 +62,7 @@ def test_the_exporters_of_the_sdk_are_understood(console):
     metering.get_meter("by.hand").create_counter(semconv.PREDICTIONS.name).add(1, identity)
     for provider in (tracing, logging, metering):
         provider.shutdown()
-    assert console.ingest.flush(30)
+    assert console.ingest.flush(240)
     summary = console.get("/api/summary")
     assert {summary[name] for name in ("predictions", "events", "traces", "metric_predictions")} == {1}
     found = console.get("/api/predictions/p-1")

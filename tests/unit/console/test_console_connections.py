@@ -25,7 +25,7 @@ def connect(console, sent):
     return connection
 
 
-def closed(connections, seconds=20):
+def closed(connections, seconds=60):
     """How many of the connections the console closes in time; answers are discarded."""
     waiting, end = set(connections), time.monotonic() + seconds
     while waiting and time.monotonic() < end:
@@ -72,10 +72,10 @@ def test_slow_bytes_do_not_extend_the_deadline(start):
 
 def test_beyond_the_limit_the_longest_waiting_is_closed(start):
     """The newest connection is served; the one that has waited longest for its sender is closed."""
-    console = start(max_connections=20)
+    console = start(max_connections=20, header_seconds=240.0)
     connections = [connect(console, HALF_HEADERS) for _ in range(30)]
     assert console.send("/api/status").status == 200
-    assert closed(connections[:10], 10) == 10
+    assert closed(connections[:10]) == 10
     assert closed(connections[-5:], 0.5) == 0
     for connection in connections:
         connection.close()
@@ -83,11 +83,12 @@ def test_beyond_the_limit_the_longest_waiting_is_closed(start):
 
 def test_a_connection_in_use_stays(start):
     """A client with many requests on one connection is not closed."""
-    console = start(header_seconds=0.4)
+    console = start(header_seconds=2.0)
     connection = connect(console, b"")
     answers = connection.makefile("rb")
     statuses = []
-    for _ in range(6):
+    end = time.monotonic() + 3.0
+    while time.monotonic() < end:
         connection.sendall(WHOLE)
         statuses.append(answers.readline().split()[1])
         lengths = [
@@ -99,7 +100,7 @@ def test_a_connection_in_use_stays(start):
         time.sleep(0.1)
     answers.close()
     connection.close()
-    assert statuses == [b"200"] * 6
+    assert set(statuses) == {b"200"}
 
 
 CHUNKED = b"%b HTTP/1.1\r\nhost: localhost\r\ncontent-type: %b\r\ntransfer-encoding: chunked\r\n\r\n"

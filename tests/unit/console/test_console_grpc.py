@@ -65,7 +65,7 @@ def test_the_three_signals_are_stored(receive):
     assert ExportTraceServiceResponse.FromString(answer).partial_success.rejected_spans == 1
     assert send("logs", logs(prediction(), label(), batch()).SerializeToString()) == b""
     assert send("metrics", metrics(counter(1)).SerializeToString()) == b""
-    assert ingest.flush(30)
+    assert ingest.flush(240)
     assert ingest.status()["rows"] == {"spans": 1, "logs": 0, "predictions": 2, "labels": 1, "points": 1}
 
 
@@ -119,7 +119,7 @@ def test_the_exporter_of_the_sdk_reaches_a_console(tmp_path):
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
     process, ready = start("--database", str(tmp_path / "c.duckdb"), "--grpc-port", "0")
-    exporter = OTLPSpanExporter(endpoint=f"http://{ready['grpc']}", insecure=True)
+    exporter = OTLPSpanExporter(endpoint=f"http://{ready['grpc']}", insecure=True, timeout=240)
     provider = TracerProvider(resource=Resource({"service.name": "shop"}))
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     with provider.get_tracer("test").start_as_current_span("checkout"):

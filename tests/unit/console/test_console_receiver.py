@@ -50,7 +50,7 @@ def test_protobuf_is_stored_and_answered_in_protobuf(console):
     answer = console.export(traces(span()))
     assert (answer.status, answer.headers["content-type"]) == (200, PROTOBUF)
     assert ExportTraceServiceResponse.FromString(answer.body) == ExportTraceServiceResponse()
-    console.ingest.flush(30)
+    console.ingest.flush(240)
     (stored,) = console.get(f"/api/traces/{TRACE}")["spans"]
     assert (stored["name"], stored["span_id"], stored["service_name"], stored["duration"]) == (
         "predict fraud",
@@ -64,7 +64,7 @@ def test_json_with_hex_ids_is_stored_and_answered_in_json(console):
     """OTLP JSON has ids as hex of either case and may have unknown fields."""
     answer = console.send("/v1/traces", json.dumps(json_trace()).encode(), content_type=f"{JSON}; charset=utf-8")
     assert (answer.status, answer.headers["content-type"], answer.json()) == (200, JSON, {})
-    console.ingest.flush(30)
+    console.ingest.flush(240)
     (stored,) = console.get(f"/api/traces/{TRACE}")["spans"]
     assert (stored["span_id"], stored["scope"], stored["attributes"]) == (
         SPAN,
@@ -78,7 +78,7 @@ def test_gzip_is_inflated(console, body):
     """A gzip body is decompressed, also if it has several members."""
     plain = traces(span()).SerializeToString()
     assert console.send("/v1/traces", body(plain), content_type=PROTOBUF, content_encoding="gzip").status == 200
-    console.ingest.flush(30)
+    console.ingest.flush(240)
     assert len(console.get(f"/api/traces/{TRACE}")["spans"]) == 1
 
 
@@ -144,7 +144,7 @@ def test_records_with_bad_ids_are_refused_one_by_one(console):
     assert ExportLogsServiceResponse.FromString(answer.body).partial_success.rejected_log_records == 0
     answer = console.export(metrics(Metric(name="empty"), Metric()))
     assert ExportMetricsServiceResponse.FromString(answer.body).partial_success.rejected_data_points == 2
-    console.ingest.flush(30)
+    console.ingest.flush(240)
     status = console.get("/api/status")
     assert {name: status[name] for name in ("received", "refused", "stored", "queued")} == {
         "received": 8,
@@ -229,7 +229,7 @@ def test_deeply_nested_values_are_refused_or_kept(console):
             body = field(5, field(1, body))  # AnyValue.array_value, ArrayValue.values
         request = field(1, field(2, field(2, field(5, body))))  # resource_logs, scope_logs, log_records, body
         assert console.send("/v1/logs", request, content_type=PROTOBUF).status == status
-    assert console.ingest.flush(30)
+    assert console.ingest.flush(240)
     assert console.get("/api/logs")["logs"][0]["body"].strip("[]") == '"deep"'
 
 

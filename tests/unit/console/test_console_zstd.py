@@ -19,7 +19,7 @@ def test_a_body_of_several_frames_is_stored(console):
     plain = traces(span()).SerializeToString()
     body = zstd.compress(plain[:9]) + zstd.compress(plain[9:])
     assert console.send("/v1/traces", body, content_type=PROTOBUF, content_encoding="zstd").status == 200
-    assert console.ingest.flush(30)
+    assert console.ingest.flush(240)
     assert len(console.get(f"/api/traces/{TRACE}")["spans"]) == 1
 
 
