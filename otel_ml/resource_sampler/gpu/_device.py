@@ -11,7 +11,7 @@ from otel_ml.resource_sampler._source import Gap, Reading
 from otel_ml.resource_sampler.gpu._field_batch import FieldBatch
 from otel_ml.resource_sampler.gpu._identity import DeviceIdentity
 from otel_ml.resource_sampler.gpu._nvml import INVALID_ARGUMENT, UNKNOWN, CallFailed, Nvml
-from otel_ml.resource_sampler.gpu._slow_readings import SlowReadings
+from otel_ml.resource_sampler.gpu._slow_readings import CLEARLY_BUSY, SlowReadings
 
 Step = Callable[[], Iterable[Reading | Gap]]
 
@@ -19,7 +19,6 @@ _UNKNOWN_IN_A_ROW: Final = 3
 """"Unknown" answers in a row after which a GPU is lost: a container without access to its device gets them."""
 _NO_VALUE: Final = frozenset({(1 << 32) - 1, (1 << 64) - 1})
 """All ones is the driver's code for "no value"."""
-_CLEARLY_BUSY: Final = 5
 _MISSES: Final = 2
 """Readings without a sample after which the driver's own utilization is read instead."""
 
@@ -131,7 +130,8 @@ class Gpu(Device):
         self._sampled_until = 0
         self._samples_missed = 0
         self._busiest = 0.0
-        self._is_idle_wrong = False
+        self.is_idle_wrong = False
+        """Whether the driver returns 0 for a busy share that it cannot measure."""
 
     def reopen(self, handle: Any) -> None:
         """For a GPU that is back: everything is tried again."""
@@ -174,8 +174,8 @@ class Gpu(Device):
         """`hw.gpu.utilization` of the whole GPU."""
         self._busiest = max(self._busiest, share)
         if share:
-            self._is_idle_wrong = False
-        if not self._is_idle_wrong:
+            self.is_idle_wrong = False
+        if not self.is_idle_wrong:
             tags = self.identity.tags((semconv.HW_GPU_TASK, "general"))
             yield Reading(semconv.HW_GPU_UTILIZATION, share, tags)
 
@@ -184,8 +184,8 @@ class Gpu(Device):
 
         Some drivers return 0 with success for a share that they cannot measure; then 0 is not reported.
         """
-        if percent >= _CLEARLY_BUSY and self._busiest == 0:
-            self._is_idle_wrong = True
+        if percent >= CLEARLY_BUSY and self._busiest == 0:
+            self.is_idle_wrong = True
         self._busiest = 0.0
 
     def status(self) -> Iterator[Reading]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Step = Callable[[], Iterable[Reading | Gap]]
 
 MAX_FANS: Final = 16
+CLEARLY_BUSY: Final = 5
+"""Percent of the time in which a GPU works, from which on a figure of 0 beside it is suspect."""
 
 _SENSOR: Final = 0
 _DEGREES: Final = range(-50, 200)
@@ -52,6 +54,8 @@ class SlowReadings:
         self._limits: list[Reading] | None = None
         self._is_old: set[str] = set()
         """Newer functions that this driver or binding lacks."""
+        self._has_memory_activity = False
+        """Whether the driver has ever measured one; some return 0 with success."""
         self.is_slowed_down = False
         """Whether the hardware holds the clocks down."""
 
@@ -78,8 +82,14 @@ class SlowReadings:
         rates = self._nvml.call("nvmlDeviceGetUtilizationRates", self._gpu.handle)
         if general and 0 <= int(rates.gpu) <= 100:
             yield from self._gpu.busy(int(rates.gpu) / 100)
-        if activity and 0 <= int(rates.memory) <= 100:
-            yield Reading(semconv.GPU_MEMORY_ACTIVITY, int(rates.memory) / 100, self._identity.base)
+        percent = int(rates.memory)
+        if activity and 0 <= percent <= 100:
+            yield from self._memory_activity(percent, is_busy=self._gpu.is_idle_wrong or rates.gpu >= CLEARLY_BUSY)
+
+    def _memory_activity(self, percent: int, *, is_busy: bool) -> Iterator[Reading]:
+        self._has_memory_activity = self._has_memory_activity or percent > 0
+        if self._has_memory_activity or not is_busy:
+            yield Reading(semconv.GPU_MEMORY_ACTIVITY, percent / 100, self._identity.base)
 
     def _coder(self, task: str, function: str) -> Iterator[Reading]:
         share = int(self._nvml.call(function, self._gpu.handle)[0])
