@@ -258,6 +258,43 @@ def test_colours_follow_the_system_or_the_choice(visit):
     expect(page.locator("#theme")).to_contain_text("Light")
 
 
+# whether a chart has a line of this colour
+_IS_DRAWN = """colour => {
+  const canvas = document.querySelector("figure canvas");
+  if (!canvas) return false;
+  const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+  const context = copy.getContext("2d", { willReadFrequently: true });
+  context.drawImage(canvas, 0, 0);
+  const pixels = context.getImageData(0, 0, copy.width, copy.height).data;
+  let found = 0;
+  for (let at = 0; at < pixels.length; at += 4) {
+    if (colour.every((part, place) => pixels[at + place] === part) && pixels[at + 3] === 255) found += 1;
+  }
+  return found > 100;
+}"""
+_LIGHT_LINE, _DARK_LINE = [225, 229, 236], [43, 48, 58]
+
+
+def test_paper_is_light(visit):
+    """A page that somebody chose dark is printed dark on light, charts too, and without what can only be clicked.
+
+    Source: evidence-dev/evidence#2970.
+    """
+    page = visit("/model?model=fraud")
+    for _ in range(2):
+        page.click("#theme")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.wait_for_function(_IS_DRAWN, arg=_DARK_LINE)
+    page.emulate_media(media="print")
+    page.wait_for_function(_IS_DRAWN, arg=_LIGHT_LINE)
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.querySelector('h1')).color") == "rgb(27, 33, 48)"
+    for gone in (".top", ".pages", ".toggle >> nth=0"):
+        expect(page.locator(gone)).to_be_hidden()
+    page.emulate_media(media="screen")
+    page.wait_for_function(_IS_DRAWN, arg=_DARK_LINE)
+
+
 def test_pages_work_without_scripts(visit):
     """Tables take the place of charts, and the bar has a button."""
     page = visit("/model?model=fraud", java_script_enabled=False)

@@ -85,7 +85,11 @@ function draw(figure) {
 }
 
 export function redrawCharts() {
-  for (const figure of drawn.keys()) draw(figure);
+  for (const [figure, chart] of drawn) {
+    draw(figure);
+    // a page that is being printed has no next frame
+    chart.getZr().flush();
+  }
 }
 
 export async function drawCharts() {

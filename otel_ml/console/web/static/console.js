@@ -40,7 +40,7 @@ function showCurrentPage() {
 showTheme();
 showCurrentPage();
 document.getElementById("theme").addEventListener("click", nextTheme);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawCharts);
+for (const colours of ["(prefers-color-scheme: dark)", "print"]) matchMedia(colours).addEventListener("change", redrawCharts);
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
