@@ -225,6 +225,7 @@ def test_values_of_many_teams(teams: str) -> None:
         f"--config=/etc/otelcol/{file}.yaml" for file in ("agent", "remote", "console", "own_collector")
     ]
     assert container["resources"]["limits"]["memory"] == "1280Mi"
+    assert container["startupProbe"]["failureThreshold"] == 60 * 12
     assert variables.items() >= {
         "OTELCOL_MEMORY_MIB": "1024", "GOMEMLIMIT": "1024MiB", "OTELCOL_QUEUE_BYTES": str(2 * 2**30), "OTELCOL_CLUSTER": "eu-1",
         "OTELCOL_ENVIRONMENT": "production", "OTELCOL_REDACT_KEYS": "salary", "OTELCOL_SLOW_MS": "200",

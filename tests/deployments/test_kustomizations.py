@@ -125,6 +125,21 @@ def test_every_container_is_confined(folder: str) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS[:2])
+def test_a_start_may_take_the_time_that_full_queues_need(folder: str) -> None:
+    """After an outage each start compacts the queues first: killed meanwhile, a Collector would never come up.
+
+    open-telemetry/opentelemetry-collector-contrib#32456, open-telemetry/opentelemetry-helm-charts#1152; seen on a busy
+    machine: 50 s a GiB.
+    """
+    collectors = [(each, spec) for each, spec in workloads(built(folder)) if spec["containers"][0]["name"] == "otelcol"]
+    assert collectors != []
+    for workload, spec in collectors:
+        volume = workload["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
+        probe = spec["containers"][0]["startupProbe"]
+        assert probe["failureThreshold"] * probe["periodSeconds"] >= 120 * int(volume.removesuffix("Gi"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS[:2])
 def test_a_node_can_be_drained(folder: str) -> None:
     """A disruption budget lets one pod go, also where there is one only. helm/charts#7127, Vexa-ai/vexa#1100."""
     budgets = [each["spec"] for each in built(folder) if each["kind"] == "PodDisruptionBudget"]

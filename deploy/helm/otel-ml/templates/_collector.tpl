@@ -113,9 +113,10 @@ spec:
             - { name: otlp-grpc, containerPort: 4317 }
             - { name: otlp-http, containerPort: 4318 }
             - { name: health, containerPort: 13133 }
+          # Two minutes a GiB: after an outage the queues are full, and are compacted first.
           startupProbe:
             httpGet: { path: /, port: health }
-            failureThreshold: 30
+            failureThreshold: {{ mul 60 (int64 $values.queueGiB) }}
             periodSeconds: 2
           # One that has much to do answers late: a restart would only add to it, and costs a gateway its traces.
           livenessProbe:

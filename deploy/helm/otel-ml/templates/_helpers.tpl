@@ -29,7 +29,7 @@ app.kubernetes.io/part-of: otel-ml
 {{- $root := index . 0 -}}
 serviceAccountName: {{ index . 1 }}
 automountServiceAccountToken: false
-# A Service named otelcol-http would set OTELCOL_HTTP_PORT.
+# A Service beside it could set a variable that it reads, as one named otelcol-http sets OTELCOL_HTTP_PORT.
 enableServiceLinks: false
 {{- with $root.Values.imagePullSecrets }}
 imagePullSecrets:
