@@ -132,10 +132,13 @@ def _read(
 
 
 def read_text(path: str) -> str:
-    """Text of a file that is read rarely, such as a table of mounts, whose lines can be as long as two paths."""
+    """Text of a file that is read rarely, such as a table of mounts, whose lines can be as long as two paths.
+
+    Names in it can be used as paths, also if they are not UTF-8.
+    """
     descriptor = _opened(path)
     try:
-        return _read(descriptor, None, least=1, most=_TABLE_BYTES).decode("utf-8", "replace")
+        return os.fsdecode(_read(descriptor, None, least=1, most=_TABLE_BYTES))
     finally:
         os.close(descriptor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Protocol
@@ -72,7 +73,7 @@ class Filesystems:
             try:
                 space = self._statvfs(self._root + point)
             except OSError as error:
-                yield to_gap(f"filesystem {point}", error)
+                yield to_gap(f"filesystem {_readable(point)}", error)
                 continue
             used, free = space.f_blocks - space.f_bfree, space.f_bavail
             size = space.f_frsize
@@ -90,7 +91,7 @@ class Filesystems:
         chosen, excluded = self._choice.choose(table, lambda point: Path(self._root + point).is_file())
         self._mounts = [_described(mount) for mount in chosen]
         self._gaps = [
-            Gap(f"filesystem {point}", "vanished", "nothing is mounted there")
+            Gap(f"filesystem {_readable(point)}", "vanished", "nothing is mounted there")
             for point in self._choice.listed or ()
             if point not in {mount.point for mount in chosen}
         ]
@@ -103,9 +104,14 @@ class Filesystems:
 
 def _described(mount: Mount) -> tuple[str, _Attributes, tuple[_Attributes, ...]]:
     attributes = {
-        semconv.SYSTEM_DEVICE_NAME: mount.device,
+        semconv.SYSTEM_DEVICE_NAME: _readable(mount.device),
         semconv.SYSTEM_FILESYSTEM_TYPE: mount.kind,
         semconv.SYSTEM_FILESYSTEM_MODE: mount.mode,
-        semconv.SYSTEM_FILESYSTEM_MOUNTPOINT: mount.point,
+        semconv.SYSTEM_FILESYSTEM_MOUNTPOINT: _readable(mount.point),
     }
     return mount.point, attributes, tuple({**attributes, semconv.SYSTEM_FILESYSTEM_STATE: state} for state in _STATES)
+
+
+def _readable(path: str) -> str:
+    """The text of a path, of which a byte that is no UTF-8 becomes a question mark."""
+    return os.fsencode(path).decode("utf-8", "replace").replace("\ufffd", "?")

@@ -47,12 +47,14 @@ class Mounts:
 
     def choose(self, table: str, is_file: Callable[[str], bool]) -> tuple[list[Mount], list[str]]:
         """The mounts to report, those nearest to the root first, and the kinds that were left out on purpose."""
+        every = [mount for mount in map(_mount, table.splitlines()) if mount is not None]
         # of mounts at one point only the last one can be seen
-        mounts = list({mount.point: mount for mount in map(_mount, table.splitlines()) if mount is not None}.values())
+        mounts = list({mount.point: mount for mount in every}.values())
         if self.listed is not None:
             return sorted((mount for mount in mounts if mount.point in self.listed), key=_depth), []
         memory, numbers = self._without_block_device(), self._numbers()
         local = [mount for mount in mounts if mount.point == "/" or _is_local(mount, memory)]
+        writable = {mount.device for mount in every if mount.mode == "rw" and _is_local(mount, memory)}
         chosen: dict[str, Mount] = {}
         # one device, one row: the mount nearest to the root, not each bind mount or subvolume of it
         for mount in sorted(local, key=_depth):
@@ -61,7 +63,8 @@ class Mounts:
             number = numbers.get(mount.point, _ANONYMOUS)
             device = mount.device if number.startswith(_ANONYMOUS) else number
             nearest = chosen.setdefault(device, mount)
-            if mount.mode == "rw":  # a folder of it that is mounted read-only does not keep the rest from filling up
+            # a folder of it that is mounted read-only, or the whole over itself, does not keep it from filling up
+            if mount.device in writable:
                 chosen[device] = nearest._replace(mode="rw")
         return list(chosen.values()), sorted({mount.kind for mount in mounts if mount not in local})
 

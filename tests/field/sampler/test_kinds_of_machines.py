@@ -1,6 +1,7 @@
 """Machines on which a device changes its kind, hides behind another one, or is one of hundreds.
 
-prometheus/node_exporter#3484 and #3261 (a read-only bind mount of a disk that can be written), moby/moby#41055 (hundreds of
+prometheus/node_exporter#3484, #3261, #3376 and #2805 (a read-only bind mount of a disk that can be written),
+prometheus/node_exporter#3687 (a mount point that is no UTF-8), moby/moby#41055 (hundreds of
 ZFS file systems, one a container layer), prometheus/node_exporter#959 (a table of mounts with the layers of hundreds of containers), prometheus/node_exporter#2065 and netdata/netdata#10150 (a share whose server is
 gone stops the agent), k8snetworkplumbingwg/multus-cni#1400 (a pod with a virtual function beside its own interface),
 troglobit/mini-snmpd#23 (ports of a switch and their uplink), prometheus/node_exporter#3317 (the boot time moves with the clock),
@@ -9,6 +10,7 @@ lxc/lxcfs#84, #170, #412 and #695, nicolargo/glances#3505 (memory of a container
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -50,6 +52,40 @@ def test_a_disk_that_can_be_written_somewhere_is_not_read_only(tree):
         "/dev/sdc1 /usr ext4 ro 8:33",
     ]
     assert filesystems(tree, rows)[0] == [("/", "ro"), ("/nix", "rw"), ("/usr", "ro"), ("/app/config", "rw")]
+
+
+def test_a_disk_that_is_read_only_over_itself_is_written_below(tree):
+    """NixOS mounts its store over itself so that only its own service writes to it; another layer's writing is its own."""
+    rows = [
+        "overlay / overlay ro 0:30",
+        "overlay /var/lib/docker/overlay2/a/merged overlay rw 0:31",
+        "/dev/sdb1 /nix/store ext4 rw 8:17",
+        "/dev/sdb1 /nix/store ext4 ro 8:17",
+        "/dev/dm-0 /data ext4 ro 253:0",
+        "/dev/mapper/vg-data /srv/data ext4 rw 253:0",
+    ]
+    assert filesystems(tree, rows)[0] == [("/", "ro"), ("/data", "rw"), ("/nix/store", "rw")]
+
+
+def test_a_mount_point_whose_name_is_no_text_is_read(tree):
+    """Names are bytes: the space is asked for by them, and shown as text."""
+    for table, row in (("mounts", b"/dev/mapper/\xe9 /mnt/cass\xe9\\0401 ext4 rw 0 0\n"), ("mountinfo", b"")):
+        tree.write(f"proc/self/{table}")
+        (tree.proc / "self" / table).write_bytes(row)
+    tree.write("proc/filesystems", KINDS)
+    asked = []
+    space = SimpleNamespace(f_frsize=1024, f_blocks=100, f_bfree=50, f_bavail=50)
+    source = HostSource(proc=tree.proc, parts=("filesystem",), statvfs=lambda point: asked.append(point) or space)
+    rows = source.read().readings
+    assert [os.fsencode(point) for point in asked] == [b"/mnt/cass\xe9 1"]
+    assert {row.attributes["system.filesystem.mountpoint"] for row in rows} == {"/mnt/cass? 1"}
+    assert {row.attributes["system.device.name"] for row in rows} == {"/dev/mapper/?"}
+
+    def gone(_: str) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    (gap,) = HostSource(proc=tree.proc, parts=("filesystem",), statvfs=gone).read().gaps
+    assert gap.what == "filesystem /mnt/cass? 1"
 
 
 def test_of_too_many_those_nearest_to_the_root_are_reported(tree):
