@@ -36,6 +36,7 @@ class FakeProxy:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # ends the wait of its thread
         self._listener.close()
 
     def _serve(self) -> None:
@@ -115,9 +116,12 @@ def tls_server(authority):
                 if listener.fileno() < 0:
                     return
 
-    threading.Thread(target=serve, daemon=True).start()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
     yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)  # else the thread waits on, and may take the place of the next test's server
     listener.close()
+    thread.join()
 
 
 def post(endpoint: str) -> Answer:

@@ -311,7 +311,7 @@ def names(reader):
             if m.data.data_points}
 
 def wait(condition):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
     return condition()

@@ -61,7 +61,7 @@ def leave(process):
 
 def until(source, name):
     """Readings by metric, as soon as that one is above 0."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while True:
         assert time.monotonic() < end, f"{name} stays 0"
         values = {}
