@@ -4,11 +4,13 @@ Sources: open-telemetry/opentelemetry-collector-contrib#27901 and #42800 (a tena
 candelahq/candela#637 (all is lost when the token of the start expires); open-telemetry/opentelemetry-collector#13477 (what is
 refused for the credentials is dropped); grafana/agent#6173 (a user and a password for Grafana Cloud);
 rocketride-org/rocketride-server#1612 (a redirect takes the credentials to another host);
-follow-redirects/follow-redirects#83 (a redirected POST is a GET).
+follow-redirects/follow-redirects#83 (a redirected POST is a GET);
+open-telemetry/opentelemetry-collector-contrib#45953, #44104 and #17031 (a mounted Secret is read once, and never again).
 """
 
 from __future__ import annotations
 
+import shutil
 import ssl
 import subprocess
 import time
@@ -204,6 +206,34 @@ def test_a_wrong_file_ends_the_start(
         [str(otelcol), *configs], env=settings, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, said.format(file=file) in done.stderr) == (1, True), done.stderr
+
+
+def test_a_secret_that_kubernetes_swaps_is_read_each_time(otelcol: Path, backend: Backend, tmp_path: Path) -> None:
+    """A mounted Secret is a link to a link that is replaced: senders with the new token are let in, those with the old one are not."""
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "tokens").symlink_to("..data/tokens")
+
+    def swap(number: int) -> None:
+        (secret / f"..{number}").mkdir()
+        (secret / f"..{number}" / "tokens").write_text(f"token-{number}\n", encoding="utf-8")
+        (secret / "..new").symlink_to(f"..{number}")
+        (secret / "..new").replace(secret / "..data")
+        shutil.rmtree(secret / f"..{number - 1}", ignore_errors=True)
+
+    swap(1)
+    settings = collector_environment(backend.address, tmp_path, OTELCOL_BIND="127.0.0.1")
+    settings["OTELCOL_TOKENS_FILE"] = str(secret / "tokens")
+    with running_collector(otelcol, settings, tmp_path, ["agent.yaml", "remote.yaml"]) as running:
+
+        def answer(number: int) -> int:
+            headers = {"Authorization": f"Bearer token-{number}"}
+            return running.send("/v1/traces", ExportTraceServiceRequest(), headers)
+
+        for number in (2, 3, 4):
+            swap(number)
+            eventually(lambda number=number: answer(number) == 200)
+            assert answer(number - 1) == 401
 
 
 def test_the_files_may_stand_in_any_order(otelcol: Path, tmp_path: Path) -> None:
