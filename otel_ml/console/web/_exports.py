@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import dataclasses
 import importlib.util
@@ -43,7 +44,8 @@ class ExportFile(Protocol):
 
 class _Csv:
     def begin(self) -> bytes:
-        return self._lines([list(COLUMNS)])
+        # else a spreadsheet reads the letters of other languages as two each
+        return codecs.BOM_UTF8 + self._lines([list(COLUMNS)])
 
     def rows(self, rows: Sequence[dict[str, Any]]) -> bytes:
         return self._lines([list(map(_cell, row.values())) for row in rows])

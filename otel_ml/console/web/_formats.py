@@ -16,6 +16,7 @@ from otel_ml._report import figure_text, percent
 from otel_ml._report import rounded as precise
 from otel_ml.console.receiving._values import block, finite
 from otel_ml.console.storage._queries import moment as iso
+from otel_ml.console.web._json_text import indented
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _LONG: Final = 4000
 """Characters of one value where a page is about it."""
+_WHOLE: Final = 40_000
+"""Characters of a value that somebody asked for; texts of senders have at most 16,384, and JSON grows by its lines."""
 _AGO: Final = Markup(" data-ago")
 _FINE: Final = Markup(" data-fine")
 UNKNOWN: Final = Markup("–")  # noqa: RUF001 - a dash for an unknown value
@@ -121,10 +124,19 @@ def value(given: Any) -> str | None:
     return _short(json.dumps(finite(given), ensure_ascii=False))
 
 
-def long(given: Any) -> str | None:
-    """Any plain value as text; a longer one than `value` has."""
-    text = given if given is None or isinstance(given, str) else json.dumps(finite(given), ensure_ascii=False)
-    return text if text is None or len(text) <= _LONG else text[:_LONG] + " …"
+def long(given: Any, *, whole: bool = False, lines: bool = True) -> str | None:
+    """Any plain value as text, a longer one than `value` has, or nearly all of it; JSON over several lines."""
+    if given is None:
+        return None
+    text = given if isinstance(given, str) else json.dumps(finite(given), ensure_ascii=False)
+    text = indented(text) if lines else text
+    most = _WHOLE if whole else _LONG
+    return text if len(text) <= most else text[:most] + " …"
+
+
+def is_cut(given: Any) -> bool:
+    """Whether `long` leaves something out of a value."""
+    return len(long(given, whole=True) or "") > _LONG
 
 
 _UNITS: Final = {
@@ -252,6 +264,7 @@ FILTERS: Final = {
     "share": share,
     "value": value,
     "long": long,
+    "is_cut": is_cut,
     "exact": exact,
     "rounded": rounded,
     "moment": moment,

@@ -7,6 +7,9 @@ import io
 import json
 import math
 
+import duckdb
+import pandas as pd
+import pyarrow.csv
 import pytest
 from console_feed import IDENTITY, counter, label, logs, metrics, now, pairs, prediction, record
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
@@ -127,10 +130,27 @@ def test_a_spreadsheet_runs_nothing_of_a_csv_file(console):
     has all as it was (PostHog/posthog#54162).
     """
     console.feed(logs(prediction("=1+1", outcome="-1"), label("=1+1", "@SUM(1)", correct=False)))
-    csv_row = next(csv.DictReader(io.StringIO(console.send("/api/export/predictions?id=%3D1").body.decode())))
+    csv_row = next(
+        csv.DictReader(io.StringIO(console.send("/api/export/predictions?id=%3D1").body.decode("utf-8-sig")))
+    )
     assert (csv_row["id"], csv_row["class"], csv_row["label"]) == ("'=1+1", "-1", "'@SUM(1)")
     row = console.send("/api/export/predictions?id=%3D1&format=json").json()[0]
     assert (row["id"], row["label"]) == ("=1+1", "@SUM(1)")
+
+
+def test_a_spreadsheet_reads_all_letters_of_a_csv_file(console, tmp_path):
+    """The file says that it is UTF-8, which Excel asks for, and the libraries read its columns and letters alike.
+
+    Sources: lightdash/lightdash#10214, metabase/metabase#3271, getodk/central#752.
+    """
+    console.feed(logs(prediction("bom", outcome="Zürich 東京")))
+    file = tmp_path / "predictions.csv"
+    file.write_bytes(console.send("/api/export/predictions?id=bom").body)
+    assert file.read_bytes().startswith(b"\xef\xbb\xbfid,")
+    frame, table = pd.read_csv(file), pyarrow.csv.read_csv(file)
+    assert [frame["id"][0], frame["class"][0]] == ["bom", "Zürich 東京"]
+    assert [table["id"][0].as_py(), table["class"][0].as_py()] == ["bom", "Zürich 東京"]
+    assert duckdb.read_csv(str(file)).select("id", "class").fetchall() == [("bom", "Zürich 東京")]
 
 
 def test_a_label_that_is_a_number_is_no_flag(console):

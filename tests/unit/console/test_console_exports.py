@@ -43,7 +43,7 @@ def as_rows(console, kind, query=""):
     if kind == "json":
         return answer.json()
     if kind == "csv":
-        rows = list(csv.DictReader(io.StringIO(answer.body.decode(), newline="")))
+        rows = list(csv.DictReader(io.StringIO(answer.body.decode("utf-8-sig"), newline="")))
         numbers, flags = ("value", "score", "duration"), {"true": True, "false": False}
         plain = [{name: text or None for name, text in row.items()} for row in rows]
         plain = [row | {name: row[name] and float(row[name]) for name in numbers} for row in plain]
