@@ -39,12 +39,16 @@ class Histogram(NamedTuple):
         )
 
     def quantile(self, share: float) -> float | None:
-        """Returns a quantile, even within a bucket; above the last bound, that bound."""
+        """Returns a quantile, even within a bucket, and no more than the mean allows; above the last bound, that bound.
+
+        Of durations, which are never negative, a share above a value takes at least so much of the sum (Markov).
+        """
+        most = self.total / self.times / (1 - share) if self.times > 0 and self.total > 0 else math.inf
         rank, below = share * sum(self.buckets), 0.0
         edges = [0.0, *self.bounds]
         for place, times in enumerate(self.buckets[: len(self.bounds)]):
             if times and below + times >= rank:
-                return edges[place] + (edges[place + 1] - edges[place]) * max(0.0, rank - below) / times
+                return min(most, edges[place] + (edges[place + 1] - edges[place]) * max(0.0, rank - below) / times)
             below += times
         return self.bounds[-1] if self.bounds and sum(self.buckets) else None
 
