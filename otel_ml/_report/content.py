@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from otel_ml._verdicts import ShareFigure
-
-_LESS_IS_BETTER: Final = frozenset({"mae", "rmse", "brier_score", "log_loss", "ece"})
-_WITHOUT_SIDE: Final = frozenset({"bias"})
-"""Neither more nor less of them is better."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +45,8 @@ class FigureRow:
     training: float | None
     count: int
     """Predictions behind it."""
-
-    @property
-    def is_worse(self) -> bool:
-        """Whether the interval is on the wrong side of the figure in training."""
-        if self.interval is None or self.training is None or self.name in _WITHOUT_SIDE:
-            return False
-        low, high = self.interval
-        return low > self.training if self.name in _LESS_IS_BETTER else high < self.training
+    is_worse: bool = False
+    """Whether it is worse than in training, beyond noise."""
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,12 @@ from typing import Any, Final
 
 from otel_ml import semconv
 from otel_ml._figures import trends
+from otel_ml._figures.against_training import RISING
 from otel_ml.ground_truth.storage._windows import TruthWindow
 
 DAY: Final = 86_400.0
 LEAST_LABELS: Final = 100
 """With fewer labels a day is not part of the trend."""
-RISING: Final = frozenset(
-    {"brier_score", "log_loss", "ece", "hamming_loss", "mae", "rmse", "error_p50", "error_p90", "error_p99"}
-)
-"""Figures of which more is worse; a bias is worse away from 0."""
 _MOST_DAYS: Final = 400
 
 

@@ -9,24 +9,12 @@ import pytest
 from otel_ml._report import AccuracyPeriod, BinBar, FeatureRow, FigureRow, FigureTable, Timeline, WindowReport, page
 
 
-@pytest.mark.parametrize(
-    ("name", "interval", "training", "is_worse"),
-    [
-        ("accuracy", (0.7, 0.8), 0.9, True),
-        ("accuracy", (0.7, 0.95), 0.9, False),
-        ("accuracy", (0.92, 0.95), 0.9, False),
-        ("mae", (1.1, 1.2), 1.0, True),
-        ("mae", (0.7, 0.8), 1.0, False),
-        ("bias", (1.1, 1.2), 0.0, False),
-        ("accuracy", None, 0.9, False),
-        ("accuracy", (0.7, 0.8), None, False),
-    ],
-)
-def test_a_figure_is_worse_if_its_interval_is(
-    name: str, interval: tuple[float, float] | None, training: float | None, is_worse: bool
-) -> None:
-    """Beyond noise and on the wrong side, which of errors is the upper one; a bias has no side."""
-    assert FigureRow(name, 0.75, interval, training, 100).is_worse is is_worse
+def test_what_is_worse_than_in_training_is_what_was_found() -> None:
+    """The first figure is told with both values, the others by name; one within noise is not told."""
+    worse = (FigureRow("accuracy", 0.7, (0.68, 0.72), 0.9, 100, True), FigureRow("f1", 0.5, None, 0.8, 100, True))
+    chance = FigureRow("auc", 0.8, (0.7, 0.9), 0.85, 100)
+    shown = page(WindowReport("Report", (), figures=(FigureTable("Performance", "", "Labels", (*worse, chance)),)))
+    assert "<li>Performance: accuracy 0.700 is worse than 0.900 in training, and so are F1</li>" in shown
 
 
 def drawn(*periods: AccuracyPeriod) -> str:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
+from otel_ml._figures.against_training import is_worse
 from otel_ml._figures.bins import SCORE_LABELS
 from otel_ml._figures.estimates import COVERED, GAP_Z, EstimateSums, estimate_gaps
 from otel_ml._figures.intervals import NONE
@@ -64,7 +65,8 @@ def estimated(counts: Counts, found: SoFar, reference: dict[str, float], rows: f
             "value": figure.value,
             "interval": figure.interval,
             "predictions": sum(sums.predictions),
-            "training": reference.get(name),
+            "training": training,
+            "is_worse": is_worse(name, figure, training),  # its interval has the noise of training
             "labelled": sum(labelled.predictions),
             "gap": gap,
             "z": z,
@@ -72,7 +74,7 @@ def estimated(counts: Counts, found: SoFar, reference: dict[str, float], rows: f
         }
         for name, figure in sums.figures(math.ceil(rows)).items()
         if figure.value is not None
-        for gap, z in [gaps.get(name, (None, None))]
+        for training, (gap, z) in [(reference.get(name), gaps.get(name, (None, None)))]
     ]
 
 

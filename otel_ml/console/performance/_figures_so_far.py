@@ -7,6 +7,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml import semconv
+from otel_ml._figures.against_training import is_worse
 from otel_ml._figures.bins import ERROR_LABELS, SCORE_LABELS
 from otel_ml._figures.confusion import SLOPES, ClassCounts, count_classes, macro
 from otel_ml._figures.estimates import delong_error
@@ -61,18 +62,25 @@ class SoFar(NamedTuple):
     figures: dict[str, Estimate]
     labels: float
 
-    def rows(self, reference: dict[str, float]) -> list[dict[str, Any]]:
-        """Returns the figures that are known, each beside that of training."""
+    def rows(self, reference: dict[str, float], training_rows: float) -> list[dict[str, Any]]:
+        """Returns the figures that are known, each beside that of training.
+
+        Args:
+            reference: Figures of training.
+            training_rows: Rows of training that they are of; 0 if unknown.
+        """
         return [
             {
                 "figure": name,
                 "value": found.value,
                 "interval": found.interval,
                 "labels": self.labels,
-                "training": reference.get(name),
+                "training": training,
+                "is_worse": is_worse(name, found, training, self.labels, training_rows),
             }
             for name in semconv.FIGURES
             if (found := self.figures.get(name, NONE)).value is not None
+            for training in [reference.get(name)]
         ]
 
 

@@ -49,7 +49,7 @@ def _version(counts: Counts, periods: list[Counts]) -> dict[str, Any]:
     reference = counts.gauges(semconv.EVAL_REFERENCE, semconv.EVAL_FIGURE)
     rows = max(counts.gauges(semconv.EVAL_REFERENCE_SIZE, "").values(), default=0.0)
     return {
-        "figures": found.rows(reference),
+        "figures": found.rows(reference, rows),
         "confusion": _distributions.confusion(counts),
         "calibration": _distributions.calibration(_figures_so_far.class_scores(counts)),
         "errors": _distributions.errors(counts),

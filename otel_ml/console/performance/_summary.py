@@ -30,7 +30,7 @@ def _summary(counts: Counts) -> dict[str, Any]:
     reference = counts.gauges(semconv.EVAL_REFERENCE, semconv.EVAL_FIGURE)
     rows = max(counts.gauges(semconv.EVAL_REFERENCE_SIZE, "").values(), default=0.0)
     return {
-        "realised": _first(so_far.rows(reference)),
+        "realised": _first(so_far.rows(reference, rows)),
         "estimate": _first(_estimated.estimated(counts, so_far, reference, rows)),
     }
 

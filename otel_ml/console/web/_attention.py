@@ -18,7 +18,6 @@ ERROR_SHARE: Final = 0.01
 _NAMED: Final = 3
 _AROUND_NS: Final = 3600 * 10**9
 """How long before the newest late record the page begins that shows it."""
-_LARGER_IS_WORSE: Final = frozenset({"mae", "rmse"})
 BAD, WARN = "bad", "warn"
 _FOUND: Final = {
     semconv.ABSENT: ("no longer arrives", "no longer arrive"),
@@ -83,7 +82,7 @@ def _sentence(verdict: str, names: list[str]) -> str:
 
 def _of_figures(name: str, realised: dict[str, Any] | None, estimate: dict[str, Any] | None) -> Iterator[Alert]:
     for kind, found, what in ((BAD, realised, ""), (WARN, estimate, "estimated ")):
-        if found and is_worse(found):
+        if found and found["is_worse"]:
             text = f"{what}{figure_text(found['figure'])} is {decimal(found['value'])}"
             why = f"training {decimal(found['training'])}; beyond noise"
             yield Alert(kind, name, text, why, "/performance", name)
@@ -91,14 +90,6 @@ def _of_figures(name: str, realised: dict[str, Any] | None, estimate: dict[str, 
         text = "a score no longer means what it did in training"
         why = f"labels and estimate differ by {decimal(estimate['gap'])}"
         yield Alert(WARN, name, text, why, "/performance", name)
-
-
-def is_worse(found: dict[str, Any]) -> bool:
-    """Whether all of the interval is on the worse side of training; a bias has no worse side."""
-    if found["training"] is None or not found["interval"] or found["figure"] == "bias":
-        return False
-    low, high = found["interval"]
-    return bool(low > found["training"] if found["figure"] in _LARGER_IS_WORSE else high < found["training"])
 
 
 def _of_service(row: dict[str, Any]) -> Iterator[Alert]:

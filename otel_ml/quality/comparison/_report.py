@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from otel_ml import semconv
-from otel_ml._figures.intervals import share
+from otel_ml._figures.against_training import is_worse
+from otel_ml._figures.intervals import Estimate, share
 from otel_ml._report import (
     BinBar,
     FeatureRow,
@@ -43,19 +44,18 @@ def report(comparison: ComparisonResult, title: str | None = None) -> WindowRepo
 
 
 def _figures(found: Performance, trained: Performance | None) -> FigureTable:
-    reference = trained.figures if trained is not None and trained.task == found.task else {}
-    rows = tuple(
-        FigureRow(
-            name,
-            value,
-            share(value * found.rows, found.rows).interval if name in _SHARES else None,
-            reference.get(name),
-            found.rows,
-        )
-        for name, value in found.figures.items()
-    )
+    then = trained if trained is not None and trained.task == found.task else None
+    rows = tuple(_figure(name, value, found.rows, then) for name, value in found.figures.items())
     out = f" {found.left_out:,} rows have no label or no output." if found.left_out else ""
     return FigureTable("Performance", f"According to the labels of these rows ({found.task}).{out}", "Labels", rows)
+
+
+def _figure(name: str, value: float, rows: int, trained: Performance | None) -> FigureRow:
+    found = Estimate(value, share(value * rows, rows).interval if name in _SHARES else None)
+    if trained is None:
+        return FigureRow(name, value, found.interval, None, rows)
+    training = trained.figures.get(name)
+    return FigureRow(name, value, found.interval, training, rows, is_worse(name, found, training, rows, trained.rows))
 
 
 def _row(feature: FeatureDrift) -> FeatureRow:

@@ -18,7 +18,7 @@ from otel_ml.console.storage import _counted, _traffic
 from otel_ml.console.storage._histograms import Histogram, histograms
 from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.storage._time_range import TimeRange
-from otel_ml.console.web._attention import alerts, is_worse
+from otel_ml.console.web._attention import alerts
 from otel_ml.console.web._overview_rows import verdicts
 from otel_ml.console.web._query_parameters import BadParameterError
 from otel_ml.console.web._view import view
@@ -163,23 +163,19 @@ def test_what_is_cancelled_is_no_error(console):
 
 
 def test_only_what_is_beyond_noise_needs_attention():
-    """An interval around the training figure raises nothing; for an error a larger figure is worse."""
+    """A figure that is no worse than in training raises nothing; an estimate that is worse is uncertain."""
     nothing = {"model": "m", "calls": 1000, "errors": 10, "changed": {}, "realised": None, "estimate": None}
     assert alerts([nothing], [{"service": "s", "requests": 100, "errors": 1}]) == []
     figures = {"figure": "accuracy", "value": 0.8, "training": 0.85, "is_beyond_noise": False, "gap": None}
-    wide, narrow = figures | {"interval": (0.7, 0.9)}, figures | {"interval": (0.78, 0.82)}
-    assert alerts([nothing | {"realised": wide, "estimate": wide}], []) == []
-    assert [alert.kind for alert in alerts([nothing | {"realised": narrow, "estimate": narrow}], [])] == ["bad", "warn"]
-    error = narrow | {"figure": "mae"}
-    assert alerts([nothing | {"realised": error}], []) == []
-    assert len(alerts([nothing | {"realised": error | {"training": 0.7}}], [])) == 1
-    assert not is_worse(narrow | {"figure": "bias"})
+    chance, worse = figures | {"is_worse": False}, figures | {"is_worse": True}
+    assert alerts([nothing | {"realised": chance, "estimate": chance}], []) == []
+    assert [alert.kind for alert in alerts([nothing | {"realised": worse, "estimate": worse}], [])] == ["bad", "warn"]
 
 
 def test_the_worst_comes_first():
     """What is bad stands before what is uncertain, whichever model it is of."""
     row = {"calls": 0, "errors": 0, "changed": {}, "realised": None, "estimate": None}
-    gap = {"figure": "f1", "value": 0.5, "training": None, "interval": None, "is_beyond_noise": True, "gap": 0.1}
+    gap = {"figure": "f1", "value": 0.5, "is_worse": False, "is_beyond_noise": True, "gap": 0.1}
     rows = [row | {"model": "a", "estimate": gap}, row | {"model": "b", "changed": {"age": "out_of_range"}}]
     assert [(alert.subject, alert.text, alert.why) for alert in alerts(rows, [])] == [
         ("b", "1 feature changed", "age has values out of range"),
@@ -365,14 +361,19 @@ def test_the_figure_of_a_model_is_that_of_its_primary_version(console):
     assert "accuracy 0.800 " in page(console, "/?range=1h")
 
 
-@pytest.mark.parametrize(("accuracy", "is_red"), [(0.9, True), (0.8, False)])
-def test_a_figure_that_is_worse_than_in_training_is_red(console, accuracy, is_red):
-    """All of its interval is on the wrong side of training, on the overview and on the page of the model."""
+@pytest.mark.parametrize(
+    ("accuracy", "rows", "is_red"), [(0.9, 0, True), (0.9, 5000, True), (0.9, 100, False), (0.83, 0, False)]
+)
+def test_a_figure_that_is_worse_than_in_training_is_red(console, accuracy, rows, is_red):
+    """Red is what chance does not explain; training of 100 rows leaves more to chance than one of 5,000."""
     reference = gauge(semconv.EVAL_REFERENCE, accuracy, {semconv.EVAL_FIGURE: "accuracy"})
-    console.feed(logs(prediction("p-1")), metrics(*outcomes(start=now() - SECOND), reference))
-    overview = console.send("/?range=1h").body.decode()
-    model = console.send("/model?model=fraud&range=1h").body.decode()
-    assert ('<a class=error href="/performance' in overview, "<div class=bad><dt>Accuracy" in model) == (is_red, is_red)
+    size = [gauge(semconv.EVAL_REFERENCE_SIZE, rows, {})] if rows else []
+    console.feed(logs(prediction("p-1")), metrics(*outcomes(start=now() - SECOND), reference, *size))
+    pages = {path: console.send(f"{path}?model=fraud&range=1h").body.decode() for path in ("/model", "/performance")}
+    assert ('<a class=error href="/performance' in console.send("/?range=1h").body.decode()) == is_red
+    assert ["<div class=bad><dt>Accuracy" in each for each in pages.values()] == [is_red, is_red]
+    report = console.send("/report?model=fraud&range=1h").body.decode()
+    assert ("accuracy 0.800 is worse than" in report) == is_red
 
 
 def test_a_request_is_what_enters_a_service(console):

@@ -369,7 +369,7 @@ def test_the_page_shows_each_part_that_has_data(console):
         metrics(*segments("sex", {"group 1": REGIONS["north"], "group 2": REGIONS["west"]})),
         metrics(*pair_counts((840, 425, 227, 260), agreeing=1100)),
         metrics(*outcomes(identity=hostile)),
-        logs(prediction()),
+        logs(prediction(), prediction("o-1", attributes={semconv.MODEL_NAME: "other"})),
     )
     page = console.send("/performance?model=fraud&range=3d").body.decode()
     assert re.findall(r"<h2>([^<]*\w)", page) == [

@@ -8,7 +8,6 @@ from otel_ml.console.performance._counts import ModelVersion
 from otel_ml.console.performance._summary import summaries
 from otel_ml.console.storage import _counted, _feature_verdicts
 from otel_ml.console.storage._model_traffic import model_traffic
-from otel_ml.console.web._attention import is_worse
 from otel_ml.console.web._overview_rows import verdicts
 from otel_ml.console.web.charts._model_charts import (
     classes_table,
@@ -40,7 +39,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
         view = await frame.view_of_model(request)
         found = await frame.reader.read(_read, view.window, view.span)
         title = f"Model {view.model or ''}".strip()
-        return await frame.render(request, "model.html", view, title=title, is_worse=is_worse, **found)
+        return await frame.render(request, "model.html", view, title=title, **found)
 
     return [frame.route("/model", model)]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.storage.lists._services import late_records
-from otel_ml.console.web._attention import alerts, is_worse
+from otel_ml.console.web._attention import alerts
 from otel_ml.console.web._overview_rows import model_rows, service_rows
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ def routes(frame: Frame) -> list[BaseRoute]:
         return await frame.render(
             request, "overview.html", view, title="Overview", alerts=found, shown=_SHOWN,
             rows=sorted(models, key=lambda row: places.get(row["model"], len(found))), services=services,
-            is_worse=is_worse,
         )  # fmt: skip
 
     return [frame.route("/", overview)]

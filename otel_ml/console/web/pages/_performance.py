@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_ml import semconv
 from otel_ml.console.performance._label_lags import lags
 from otel_ml.console.performance._performance import performance
-from otel_ml.console.web._attention import is_worse
 from otel_ml.console.web.charts import _performance_charts as charts
 from otel_ml.console.web.charts._bins import link_segments
 
@@ -39,7 +38,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
             given["links"] = [(each, _link(view, each), each is version) for each in found["versions"]]
         return await frame.render(
             request, "performance.html", view, title="Performance", comparisons=found["comparisons"],
-            segments_shown=_SEGMENTS_SHOWN, is_worse=is_worse, lag_text=charts.lag_text, **given,
+            segments_shown=_SEGMENTS_SHOWN, lag_text=charts.lag_text, **given,
         )  # fmt: skip
 
     return [frame.route("/performance", shown_performance)]

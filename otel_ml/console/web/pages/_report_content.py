@@ -113,7 +113,8 @@ def _figures(each: Mapping[str, Any], edges: Sequence[str]) -> Iterator[FigureTa
 
 
 def _figure(row: Mapping[str, Any], counted: str) -> FigureRow:
-    return FigureRow(row["figure"], row["value"], row["interval"], row["training"], round(row[counted]))
+    count = round(row[counted])
+    return FigureRow(row["figure"], row["value"], row["interval"], row["training"], count, row["is_worse"])
 
 
 def _segments(each: Mapping[str, Any]) -> Iterator[ReportTable]:
