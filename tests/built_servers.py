@@ -14,11 +14,11 @@ from pathlib import Path
 @contextmanager
 def untimed() -> Iterator[None]:
     """Stops the clock of pytest-timeout: a build or an installation, once a machine, takes longer than a test may."""
-    left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+    left, interval = signal.setitimer(signal.ITIMER_REAL, 0)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, left)
+        signal.setitimer(signal.ITIMER_REAL, left, interval)
 
 
 def binary(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import postgresql_server
@@ -14,6 +15,7 @@ from otel_ml._telemetry import withholding
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 _SLOW_SECONDS = 1800
+_REPEAT_SECONDS = 60
 
 postgresql = postgresql_server.postgresql
 store_url = postgresql_server.store_url
@@ -31,6 +33,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_SLOW_SECONDS))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer() -> Iterator[None]:
+    """Repeats the alarm of a test that hangs: after the first one it may wait again, for the end of its processes."""
+    is_set = yield
+    left, _ = signal.getitimer(signal.ITIMER_REAL)
+    signal.setitimer(signal.ITIMER_REAL, left, _REPEAT_SECONDS)
+    return is_set
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
