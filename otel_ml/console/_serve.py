@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 from typing import TYPE_CHECKING, Any
@@ -161,11 +162,10 @@ def _on_ipv6_too(listening: socket.socket) -> Iterator[list[socket.socket]]:
 def _grpc_hint(tell: Callable[[str], None], grpc_address: str | None) -> Callable[[], None]:
     """What says once that somebody sends gRPC to the port of HTTP; that sender only knows that it has no answer."""
     place = f"; OTLP/gRPC goes to port {grpc_address.rpartition(':')[2]}" if grpc_address else ""
-    texts = [f"a sender uses gRPC at the port of HTTP, which needs OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf{place}"]
 
+    @functools.cache
     def hint() -> None:
-        if texts:
-            tell(texts.pop())
+        tell(f"a sender uses gRPC at the port of HTTP, which needs OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf{place}")
 
     return hint
 

@@ -39,7 +39,7 @@ def rpc_status_of(attributes: Any) -> str | None:
     return _RPC_STATUSES.get(str(status))
 
 
-def rpc_condition(begin: str) -> str | None:
+def _rpc_condition(begin: str) -> str | None:
     """Returns the SQL condition on spans whose status of gRPC stands for a code that begins so; None if none does."""
     found = [
         each
@@ -55,14 +55,14 @@ def rpc_condition(begin: str) -> str | None:
 
 def status_condition(begin: str) -> tuple[str, str]:
     """Returns the SQL condition on spans whose status code begins so, with its parameter."""
-    by_http, by_rpc = f"starts_with({_STATUS_CODE}, ?)", rpc_condition(begin)
+    by_http, by_rpc = f"starts_with({_STATUS_CODE}, ?)", _rpc_condition(begin)
     return (by_http if by_rpc is None else f"({by_http} or {by_rpc})"), begin
 
 
 IS_REFUSED: Final = "(" + " or ".join(
     [
         *(f"contains(attributes, '\"{name}\":{mark}4')" for name in _STATUS_CODES for mark in ("", '"')),
-        rpc_condition("4") or "false",
+        _rpc_condition("4") or "false",
     ]
 ) + ")"  # fmt: skip
 """Whether the status code begins with 4, as SQL that parses nothing."""
