@@ -221,6 +221,21 @@ def test_a_delta_is_counted_whatever_else_it_says(console, is_monotonic):
         assert "up-down counter" not in shown
 
 
+@pytest.mark.parametrize("kind", ["sum", "histogram"])
+def test_a_total_that_steps_back_has_no_rate_of_that_step(console, kind):
+    """A counter that falls without a new start says nothing about its step; only deltas may be negative (SigNoz/signoz#12313)."""
+    begin, name = now() - 60 * SECOND, f"steps.back.{kind}"
+    moments = [(total, begin + 10 * at * SECOND) for at, total in enumerate((20, 40, 30, 50), 1)]
+    if kind == "sum":
+        points = [NumberDataPoint(as_int=n, start_time_unix_nano=begin, time_unix_nano=at) for n, at in moments]
+        metric = Metric(name=name, sum=Sum(data_points=points, aggregation_temporality=CUMULATIVE, is_monotonic=True))
+    else:
+        points = [HistogramDataPoint(count=n, start_time_unix_nano=begin, time_unix_nano=at) for n, at in moments]
+        metric = Metric(name=name, histogram=Histogram(data_points=points, aggregation_temporality=CUMULATIVE))
+    console.feed(metrics(metric))
+    assert charts(console, name)["rate"] == [2.0, 2.0]
+
+
 def test_a_cumulative_sum_that_may_fall_is_a_level(console):
     """A queue's length is drawn as it is (SigNoz/signoz#10282)."""
     points = [NumberDataPoint(as_double=3.0, start_time_unix_nano=now() - 60 * SECOND, time_unix_nano=now())]

@@ -8,6 +8,7 @@ import re
 import pytest
 from console_feed import SPAN, TRACE, batch, label, logs, now, prediction, span, traces
 
+from otel_ml import semconv
 from otel_ml._report import figure_text
 from otel_ml.console.web._formats import (
     capitalized,
@@ -213,6 +214,7 @@ def test_bytes_have_a_fitting_unit(given, shown):
 def test_a_model_that_nobody_sent_leads_to_those_that_are_there(console):
     """A misspelt model is called unknown on each page about models, with links to the others on the same page."""
     assert "No other model has sent anything either" in console.send("/model?model=froud").body.decode()
+    assert "Nothing of" not in console.send("/predictions").body.decode()
     console.feed(logs(prediction("of-fraud"), service="fraud-api"))
     for page, query in (("model", ""), ("data", ""), ("performance", ""), ("predictions", "&failed=true")):
         shown = console.send(f"/{page}?model=froud&range=5m{query}").body.decode()
@@ -222,3 +224,12 @@ def test_a_model_that_nobody_sent_leads_to_those_that_are_there(console):
         of_earlier = console.send(f"/{page}?model=fraud&from=2020-01-01&to=2020-01-02{query}").body.decode()
         assert "Nothing of fraud has arrived." not in of_earlier
         assert 'class="empty"' in of_earlier
+
+
+def test_a_model_beyond_those_that_the_bar_lists_is_not_called_unknown(console):
+    """The console lists 100 models by name; of another one it cannot say that nothing has arrived."""
+    models = [{semconv.MODEL_NAME: f"m-{index:03}"} for index in range(101)]
+    console.feed(logs(*(prediction(f"p-{index}", attributes=each) for index, each in enumerate(models))))
+    shown = console.send("/model?model=m-100&from=2020-01-01&to=2020-01-02").body.decode()
+    assert "Nothing of m-100 has arrived." not in shown
+    assert 'class="empty"' in shown
