@@ -241,6 +241,7 @@ def collector(otelcol: Path, backend: Backend, tmp_path_factory: pytest.TempPath
 
 def test_credentials_in_spans(collector: Collector, backend: Backend) -> None:
     """Attribute, name, status message and exception of a span lose the credential and keep the words around it."""
+    backend.requests.clear()
     assert collector.send_json("/v1/traces", request("Spans", "spans", spans(), [])) == 200
     seen = {
         span["name"]: (
@@ -286,6 +287,7 @@ def test_a_key_that_is_all_of_one_field(key: str, keys_alone: list[dict[str, Any
 
 def test_credentials_in_logs(collector: Collector, backend: Backend) -> None:
     """Body and attributes of a log record lose the credential; a list or map with one is flattened, others stay."""
+    backend.requests.clear()
     assert (
         collector.send_json("/v1/logs", request("Logs", "logRecords", logs(), [text("dsn", "redis://:hunter2@r")]))
         == 200
@@ -303,6 +305,7 @@ def test_credentials_in_logs(collector: Collector, backend: Backend) -> None:
 
 def test_attributes_of_scopes(collector: Collector, backend: Backend) -> None:
     """Of the attributes of a scope one word stays; a longer text, also in a list, and a key of fixed form are masked."""
+    backend.requests.clear()
     listed = {"key": "list", "value": {"arrayValue": {"values": [{"stringValue": "redis://:hunter2@r"}]}}}
     attributes = [text("version", "1.2-beta_3"), text("note", "password=hunter2"), text("key", "AKIAHUNTER2HUNTER2XX")]
     span, record = {"traceId": "f" * 32, "spanId": "f" * 16}, {"body": {"stringValue": "x"}}
@@ -359,6 +362,7 @@ NAMES = {
 
 def test_names_of_labels(collector: Collector, backend: Backend) -> None:
     """A secret label is hashed, so that two series stay two; every other label keeps its value and type."""
+    backend.requests.clear()
     points = [
         {"asInt": str(number), "timeUnixNano": NOW, "startTimeUnixNano": NOW, "attributes": [text(name, f"v{number}")]}
         for name in NAMES

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -195,14 +196,17 @@ def test_what_is_sent_into_a_returned_generator_arrives(kit: InMemoryTelemetry) 
 
 def test_a_future_is_followed(kit: InMemoryTelemetry) -> None:
     """A job in a pool ends the prediction when it is done; the caller gets the same future."""
+    is_tracked = threading.Event()
     with ThreadPoolExecutor(1) as pool:
 
         def slow() -> dict[str, Any]:
+            is_tracked.wait(60)
             time.sleep(0.05)
             return {"prediction": 1, "probability": 0.9}
 
         future = pool.submit(slow)
         assert otel_ml.Model("writer", "1").track(lambda features: future)({"a": 1}) is future
+        is_tracked.set()
         future.result()
     metrics = kit.metrics()
 
