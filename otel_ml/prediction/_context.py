@@ -31,6 +31,10 @@ class RequestPredictions:
     """Whether the model of that prediction has the role primary; set together with the id."""
     announced: tuple[weakref.ref[Identified], bool] | None = None
     """The prediction of a stream that begins later, and whether its model is primary."""
+    is_over = False
+    """Whether the whole answer was sent. What begins later in the context of this request can be another request."""
+    outside = Context()
+    """The context in which the request began."""
 
     def __init__(self) -> None:
         self.first_id: str | None = None

@@ -86,6 +86,8 @@ class Exchange:
             self._complete = not message.get("more_trailers", False)
         elif kind == "http.response.pathsend":
             self._complete = True
+        if self._complete:
+            self._state.is_over = True
         # after a response of 500 the exception still reaches us, and it is the better error type
         if self._complete and self._is_open and self.code is not None and self.code < 500:
             self.finish(None)

@@ -57,6 +57,8 @@ class FastExchange(Exchange, _native_telemetry.NativeTelemetry):  # type: ignore
         is_root = not local and _propagation.TRACE_PARENT not in headers and settings.propagation.is_standard
         if not is_root or fast_path.rule is None:
             entries = {**_join(span, (scope, headers), local, fast_path, settings), **entries}
+        if local:
+            span.outside = local
         switch = settings.native_switch
         logger = switch.logger if switch.exclude is None else switch.logger_for(scope)
         if _native_telemetry.put(self, scope, logger) is not None:

@@ -12,7 +12,7 @@ from opentelemetry.trace import Span, SpanKind
 from otel_ml import _guard
 from otel_ml._exceptions import is_logged, mark_logged
 from otel_ml._telemetry import ports
-from otel_ml._telemetry.contexts import attach, detach, get_current
+from otel_ml._telemetry.contexts import attach, detach
 from otel_ml.integrations.fastapi import _attributes, _fast_path, _native_telemetry, _propagation, _unhandled
 from otel_ml.integrations.fastapi._attributes import Scope
 from otel_ml.integrations.fastapi._exchange import (
@@ -77,15 +77,19 @@ class ServerLayer:
     async def _without_span(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forwards the call and logs what it raises; FastAPI finds in the scope what its own log events need."""
         native = _guard.call_two("fastapi.note", _attach_for_logs, self._settings.native_switch, scope)
-        token = None if native is None else attach(set_value(_native_telemetry.CONTEXT_KEY, native))
+        context = _guard.call("fastapi.context", _propagation.context_around)
+        if native is not None:
+            context = set_value(_native_telemetry.CONTEXT_KEY, native, context)
+        token = None if context is None else attach(context)
         try:
             await self.app(scope, receive, send)
         except BaseException as error:
             _guard.call("fastapi.exception", self._log, scope, native, error)
             raise
         finally:
-            if token is not None:
+            if native is not None:
                 _guard.call_two("fastapi.end", _native_telemetry.detach, scope, native)
+            if token is not None:
                 detach(token)
 
     def _log(
@@ -121,7 +125,7 @@ class ServerLayer:
         if settings.excluded_urls is not None and settings.excluded_urls.search(_attributes.url(scope)):
             return None
         scope[_SEEN] = True
-        local, channel, fast_path = get_current(), (scope, *callables), binding.fast_path
+        local, channel, fast_path = _propagation.context_around(), (scope, *callables), binding.fast_path
         has_native = _native_telemetry.SCOPE_KEY in scope
         if (local or self._below_contrib is not False or has_native) and self._is_instrumented(scope, local):
             return self._begin_beside(channel, local)
@@ -170,6 +174,7 @@ class ServerLayer:
             start = settings.binding.tracer.start_span
             span = _guard.call("fastapi.span", start, word, parent, SpanKind.SERVER, attributes, links)
         state = RequestState()
+        state.outside = local
         state.span = span if span is not None else trace.INVALID_SPAN
         context = set_value(PREDICTIONS_KEY, state, trace.set_span_in_context(state.span, parent))
         switch = settings.native_switch

@@ -14,7 +14,9 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanContext, TraceFl
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otel_ml import _guard
+from otel_ml._telemetry.contexts import get_current
 from otel_ml.integrations.fastapi._attributes import HEADER_LIMIT
+from otel_ml.prediction import PREDICTIONS_KEY, RequestPredictions
 
 BAGGAGE: Final = b"baggage"
 TRACE_PARENT: Final = b"traceparent"
@@ -50,6 +52,19 @@ def headers_in_force(allowed_baggage: Collection[str]) -> PropagationHeaders:
     kinds = set(map(type, parts))
     standard = kinds <= _STANDARD and TraceContextTextMapPropagator in kinds and BAGGAGE not in fields
     return PropagationHeaders(propagator, fields, standard)
+
+
+def context_around() -> Context:
+    """Returns the context of a call without what a request that is over has left in it.
+
+    uvicorn reads a connection in the context of the request that last asked for a part of its body, and begins a
+    pipelined request in that of the one before.
+    """
+    local = get_current()
+    before = local.get(PREDICTIONS_KEY) if local else None
+    if isinstance(before, RequestPredictions) and before.is_over and not trace.get_current_span(local).is_recording():
+        return before.outside
+    return local
 
 
 def caller(parent: bytes, state: bytes | None) -> SpanContext | None:
