@@ -201,3 +201,15 @@ def test_a_row_of_each_try_of_a_batch_is_its_own(console):
         text = page(console, f"/predictions/b-0.1?trace={trace}")
         assert re.search(r'href="/traces/(\w+)"', text)[1] == trace
         assert all(f"trace={trace}" in each for each in links(text, "prev") + links(text, "next"))
+
+
+def test_filters_in_other_scripts_go_with_the_reader(console):
+    """A letter of Cyrillic or Chinese is one character of the list's address, as in ASCII, not six or nine."""
+    region, other = "Нижегородская область & край+100% " * 2, "东京都" * 20
+    for number in range(3):
+        features = {"region": region, "city": other, "age": number}
+        console.feed(logs(prediction(f"p-{number}", features=features, at=now() + number * MS)))
+    filters = "&".join(f"feature={quote(each)}" for each in (f"region={region}", f"city={other}", "age>0"))
+    rows = rows_of(console, f"/predictions?range=3d&{filters}")
+    assert walked(console, rows[0], "prev") == ["p-2", "p-1"]
+    assert walked(console, rows[-1], "next") == ["p-1", "p-2"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import unquote
 
 from starlette.datastructures import QueryParams
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 FILTER: Final = without_bar(PREDICTION_FILTER)
 """The parameters of the list beside those of the bar."""
 _PAGE: Final = "/predictions"
+_LETTERS: Final = re.compile("(?:%[89A-F][0-9A-F])+")
+"""Encoded letters that are no signs of an address."""
 _SIDES: Final = {"older": ("prev", "← older"), "newer": ("next", "newer →")}
 _ROWS: Final = {"prev": "← row before", "next": "row after →"}
 
@@ -78,6 +82,8 @@ def list_text(address: ListAddress) -> str | None:
     names = {one.name for one in FILTER}
     own = [(name, text) for name, text in address.own if name in names]
     text = ListAddress("", address.view, own).link({}).removeprefix("?")
+    # a letter beyond ASCII counts once: it is encoded when the whole text is
+    text = _LETTERS.sub(lambda found: unquote(found.group()), text)
     return text if own and len(text) <= _query_parameters.TEXT_MAX else None
 
 
