@@ -13,6 +13,12 @@ def update(page: Page) -> None:
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
+def follow(link: Locator) -> None:
+    """Clicks a link and waits until the scripts of its page have run: before that, keys and choices in forms do nothing."""
+    with link.page.expect_navigation():
+        link.click()
+
+
 def expect_drawn(page: Page) -> None:
     """Waits until each chart is drawn."""
     expect(page.locator("figure[data-chart]:not([data-drawn])")).to_have_count(0)

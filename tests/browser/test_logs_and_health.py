@@ -6,6 +6,7 @@ import pytest
 from console_feed import TRACE, counter, logs, metrics, now, prediction, record, span, traces
 from console_server import running
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from page_steps import follow
 from playwright.sync_api import expect
 
 from otel_ml import semconv
@@ -62,13 +63,13 @@ def test_levels_and_search_narrow_the_list(visit):
     expect_texts(page, "prediction failed", "feature store is slow", "cart is empty", "...")
     page.click("nav.kinds >> text=Warnings")
     expect_texts(page, "prediction failed", "feature store is slow")
-    page.click("nav.kinds >> text=All levels")
+    follow(page.locator("nav.kinds >> text=All levels"))
     expect_texts(page, "prediction failed", "feature store is slow", "cart is empty", "...")
     page.get_by_label("Text").fill("CUSTOMER 14")
     page.keyboard.press("Enter")
     page.wait_for_url("**/logs?range=1h&text=CUSTOMER+14**")
     expect_texts(page, *(f"scoring customer {index}" for index in (*range(149, 139, -1), 14)))
-    page.click(".chip")
+    follow(page.locator(".chip"))
     expect(page.locator(".chip")).to_have_count(0)
     page.get_by_role("combobox", name="Service").select_option("shop")
     page.wait_for_url("**service=shop**")
@@ -95,7 +96,7 @@ def test_one_record_is_shown_in_full_and_leads_to_its_trace(visit):
     panel = page.locator("section[aria-labelledby=record]")
     expect(panel).to_contain_text("Traceback\n  line 7", use_inner_text=True)
     expect(panel.locator("a", has_text=TRACE)).to_have_attribute("href", f"/traces/{TRACE}")
-    panel.get_by_role("link", name="Close").click()
+    follow(panel.get_by_role("link", name="Close"))
     expect(panel).to_have_count(0)
     page.get_by_role("combobox", name="Records").select_option("prediction")
     page.wait_for_url("**kind=prediction**")

@@ -9,6 +9,7 @@ import pytest
 from console_feed import counter, metrics, now, pairs
 from console_server import running
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint
+from page_steps import follow
 from playwright.sync_api import expect
 
 from otel_ml.console._options import Options
@@ -88,7 +89,7 @@ def test_from_all_metrics_to_one_series(visit):
     names = page.locator("tbody tr td:first-child")
     expect(names).to_have_text(["shop.cache", "shop.duration", "shop.orders"])
     assert page.locator("tbody tr").last.locator("td").all_inner_texts()[1:5] == ["counter", "prediction", "3", "180"]
-    names.last.locator("a").click()
+    follow(names.last.locator("a"))
     expect_series(page, (f"{HOSTILE}, web", "3"), ("DE, app", "2"), ("DE, web", "1"))
     page.get_by_label("country").select_option("country=DE")
     page.wait_for_url("**label=country%3DDE**")

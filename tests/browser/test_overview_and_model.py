@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from urllib.parse import urlsplit
 
 import pytest
 from console_feed import logs, now, prediction, span, traces
 from console_server import running
 from page_steps import update
 from playwright.sync_api import expect
+from reserved_ports import free_port
 
 from otel_ml import semconv
 from otel_ml.console._options import Options
@@ -347,8 +347,8 @@ def test_an_update_keeps_charts_and_open_tables(console, open_page):
 
 def test_the_page_says_when_the_console_is_gone_and_back(open_page):
     """A console that ended is named with its time; once it is started again the note goes and new records appear."""
-    page = open_page()
-    with running(Options()) as console:
+    page, port = open_page(), free_port()
+    with running(Options(), port=port) as console:
         console.feed(traces(span()), logs(prediction()))
         page.goto(f"{console.address}/predictions")
         expect(page.locator("#state[data-kind=live]")).to_be_visible()
@@ -356,7 +356,7 @@ def test_the_page_says_when_the_console_is_gone_and_back(open_page):
     expect(page.locator("#gone")).to_contain_text(re.compile(r"does not answer since \d"))
     expect(page.locator("#state")).to_have_text("No answer")
     expect(page.locator("a[href^='/predictions/p-1']")).to_be_visible()
-    with running(Options(), port=urlsplit(page.url).port) as console:
+    with running(Options(), port=port) as console:
         console.feed(logs(prediction("back")))
         update(page)
         expect(page.locator("a[href^='/predictions/back']")).to_be_visible()

@@ -7,7 +7,7 @@ import json
 import pytest
 from console_feed import batch, failure, label, logs, now, prediction
 from console_server import running
-from page_steps import expect_links, update
+from page_steps import expect_links, follow, update
 from playwright.sync_api import expect
 
 from otel_ml.console._options import Options
@@ -49,7 +49,7 @@ def test_from_all_predictions_to_the_wrong_one(visit):
     """One click shows the wrong predictions, the wrong row of a batch among them, and the next one opens it."""
     page = visit("/predictions")
     expect_rows(page, "o-1", "b-1", "f-1", "...")
-    page.click("nav.kinds >> text=Wrong")
+    follow(page.locator("nav.kinds >> text=Wrong"))
     expect(page.locator("nav.kinds [aria-current]")).to_have_text("Wrong")
     expect_rows(page, "b-1.1", "p-007")
     expect(page.locator("tbody tr").first).to_contain_text("row 1, batch of 2")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pytest
 from console_feed import IDENTITY, SPAN, TRACE, failure, logs, now, pairs, prediction, record, span, traces
 from console_server import running
+from page_steps import follow
 from playwright.sync_api import expect
 
 from otel_ml import semconv
@@ -91,7 +92,7 @@ def test_each_request_is_listed_also_without_a_prediction(visit):
     expect_rows(page, ("422", "none"))
     page.get_by_role("link", name="With a prediction").click()
     expect_rows(page, ("200", "p-1"))
-    page.get_by_role("link", name="All", exact=True).click()
+    follow(page.get_by_role("link", name="All", exact=True))
     expect(page.locator("[data-list] tbody tr")).to_have_count(4)
     page.get_by_role("combobox", name="Service").select_option("shop")
     page.wait_for_url("**service=shop**")
