@@ -64,6 +64,7 @@ def query(expr: str, *values: float, at: int = STEPS - 1) -> dict[str, Any]:
     return {"expr": expr, "eval_time": f"{at * STEP}m", "exp_samples": [{"value": value} for value in values]}
 
 
+@pytest.mark.timeout(900)
 def test_burn_rates_and_alerts_are_those_of_sloth(tmp_path: Path) -> None:
     """Rules that Sloth wrote for the same objectives have the same ratio in each window and alert in the same minutes."""
     rng = np.random.default_rng(17)
