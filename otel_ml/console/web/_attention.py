@@ -61,7 +61,7 @@ def _of_model(row: dict[str, Any]) -> Iterator[Alert]:
     if row["calls"] and row["errors"] / row["calls"] > ERROR_SHARE:
         why = f"{figure(row['errors'])} of {figure(row['calls'])} calls"
         yield Alert(BAD, model, f"{share(row['errors'] / row['calls'])} of calls fail", why, "/model", model)
-    yield from _of_figures(model, row["realised"], row["estimate"])
+    yield from _of_figures(model, row["realised"], row["estimate"], row.get("figures_of") or {})
 
 
 def _changes(changed: dict[str, str]) -> str:
@@ -80,16 +80,27 @@ def _sentence(verdict: str, names: list[str]) -> str:
     return f"{listed} {several if others or names[0] in _PLURAL else one}"
 
 
-def _of_figures(name: str, realised: dict[str, Any] | None, estimate: dict[str, Any] | None) -> Iterator[Alert]:
+def needs_attention(realised: dict[str, Any] | None, estimate: dict[str, Any] | None) -> bool:
+    """Whether a figure of a version is worse than in training, or labels contradict its estimate."""
+    return any(found and found["is_worse"] for found in (realised, estimate)) or bool(
+        estimate and estimate["is_beyond_noise"]
+    )
+
+
+def _of_figures(
+    name: str, realised: dict[str, Any] | None, estimate: dict[str, Any] | None, version: dict[str, str]
+) -> Iterator[Alert]:
+    """Yields what the figures say; the version is named and linked if there are several."""
+    of = f"version {version['version']}; " if version else ""
     for kind, found, what in ((BAD, realised, ""), (WARN, estimate, "estimated ")):
         if found and found["is_worse"]:
             text = f"{what}{figure_text(found['figure'])} is {decimal(found['value'])}"
-            why = f"training {decimal(found['training'])}; beyond noise"
-            yield Alert(kind, name, text, why, "/performance", name)
+            why = f"{of}training {decimal(found['training'])}; beyond noise"
+            yield Alert(kind, name, text, why, "/performance", name, version)
     if estimate and estimate["is_beyond_noise"]:
         text = "a score no longer means what it did in training"
-        why = f"labels and estimate differ by {decimal(estimate['gap'])}"
-        yield Alert(WARN, name, text, why, "/performance", name)
+        why = f"{of}labels and estimate differ by {decimal(estimate['gap'])}"
+        yield Alert(WARN, name, text, why, "/performance", name, version)
 
 
 def _of_service(row: dict[str, Any]) -> Iterator[Alert]:

@@ -11,7 +11,7 @@ from otel_ml.console.storage._metric_points import Span
 from otel_ml.console.storage._queries import moment
 from otel_ml.console.storage._time_range import TimeRange
 from otel_ml.console.storage.lists import _services
-from otel_ml.console.web._attention import alerts
+from otel_ml.console.web._attention import alerts, needs_attention
 
 if TYPE_CHECKING:
     import duckdb
@@ -87,15 +87,26 @@ def verdicts(features: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _main_figures(name: str, versions: list[dict[str, Any]], figures: dict[Any, dict[str, Any]]) -> dict[str, Any]:
-    """Returns the figures of the primary version with the most calls; without events, of any primary one."""
+    """Returns the figures of the primary version with the most calls, of those that need attention if some do.
+
+    A bad version has few calls when it is new, and must not hide behind the one that it replaces. Without events it is
+    any primary one. `figures_of` names it if there are several.
+    """
     own = {identity: each for identity, each in figures.items() if identity.model == name}
     calls = {(row["version"] or "", row["role"] or ""): row["calls"] for row in versions}
     best = max(
         own,
-        key=lambda identity: (identity.role in {"", "primary"}, calls.get((identity.version, identity.role), 0)),
+        key=lambda identity: (
+            identity.role in {"", "primary"},
+            needs_attention(**own[identity]),
+            calls.get((identity.version, identity.role), 0),
+        ),
         default=None,
     )
-    return own[best] if best else {"realised": None, "estimate": None}
+    if best is None:
+        return {"realised": None, "estimate": None, "figures_of": None}
+    of = {"version": best.version, "role": best.role} if len(own) > 1 else None
+    return {**own[best], "figures_of": of}
 
 
 def service_rows(cursor: duckdb.DuckDBPyConnection, window: TimeRange) -> list[dict[str, Any]]:

@@ -361,6 +361,19 @@ def test_the_figure_of_a_model_is_that_of_its_primary_version(console):
     assert "accuracy 0.800 " in page(console, "/?range=1h")
 
 
+def test_a_bad_version_does_not_hide_behind_the_one_that_it_replaces(console):
+    """The new version has fewer calls; the overview names it, shows its figure and leads to its page."""
+    new = {**IDENTITY, semconv.MODEL_VERSION: "2.0.0"}
+    reference = [gauge(semconv.EVAL_REFERENCE, 0.8, {**of, semconv.EVAL_FIGURE: "accuracy"}) for of in (IDENTITY, new)]
+    worse = outcomes({("1", "0"): 90, ("1", "1"): 60}, identity=new, start=now() - SECOND)
+    events = [prediction("n-1", attributes={semconv.MODEL_VERSION: "2.0.0"}), *map(prediction, ("p-1", "p-2"))]
+    console.feed(logs(*events), metrics(*outcomes(start=now() - SECOND), *worse, *reference))
+    shown = page(console, "/?range=1h")
+    assert "fraud accuracy is 0.400 version 2.0.0; training 0.800; beyond noise" in shown
+    link = re.search(r'href="(/performance[^"]*)"><span class="what">', console.send("/?range=1h").body.decode())
+    assert "0.400" in console.send(link[1].replace("&amp;", "&")).body.decode()
+
+
 @pytest.mark.parametrize(
     ("accuracy", "rows", "is_red"), [(0.9, 0, True), (0.9, 5000, True), (0.9, 100, False), (0.83, 0, False)]
 )
