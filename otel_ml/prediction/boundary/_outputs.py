@@ -154,12 +154,35 @@ def recognise(  # noqa: PLR0913 - keyword-only
             return found
     how = OutputRules(task, classes, batch, rows, columns, score_of=score_of, wants_shares=wants_shares)
     opened = open_result(result)
+    row = None if batch or (rows or 1) > 1 else attempt(_row_of_series, opened)
+    if row is not None:
+        named = recognise(
+            row,
+            task=task,
+            classes=classes,
+            batch=batch,
+            rows=rows,
+            columns=columns,
+            score_of=score_of,
+            wants_shares=wants_shares,
+        )
+        # names that are no declared classes leave a vector of probabilities in the order of the classes
+        if named is not None and (classes is None or {None, *classes}.issuperset(named.classes)):
+            return named
     output = _several(find_parts(opened, how), how) if task in SEVERAL else None
     if output is None and task != "multilabel":
         output = _recognised(opened, how)
     if output is None and opened is not result and task not in CLASSIFICATION and columns is None:
         output = _recognised(result, how)  # the answer of a language model may be a JSON text
     return _finished(output, how)
+
+
+def _row_of_series(result: Any) -> dict[str, object] | None:
+    """Returns a pandas Series with a text for each value, as a row of a frame has, as a mapping. May raise."""
+    if kind(result) != "series" or not 1 < len(result) <= OUTPUT_LIMIT:
+        return None
+    labels = result.index.tolist()
+    return dict(zip(labels, result.tolist(), strict=True)) if all(type(label) is str for label in labels) else None
 
 
 def given(  # noqa: PLR0913 - keyword-only
