@@ -33,7 +33,8 @@ def _abandon(prediction: Prediction) -> None:
 def _finish_early(prediction: Prediction, error: BaseException) -> None:
     """Ends the prediction of a stream that raised or was closed.
 
-    Readers stop at the item that says "done", and never ask for the end. The output is known by then.
+    Readers stop at the item that says "done", and never ask for the end. The output is known by then, or is set by what
+    the stream does at its end.
     """
     if isinstance(error, GeneratorExit) and prediction._output is not None:
         prediction._finish()
@@ -60,7 +61,7 @@ def stream_of(open_stream: Open) -> Callable[..., Any]:
                 try:
                     step, value = generator.send, (yield item)
                 except GeneratorExit:
-                    generator.close()
+                    _step(prediction, lambda _: generator.close(), None)
                     raise
                 except BaseException as error:  # noqa: BLE001 - thrown into the user's generator
                     step, value = generator.throw, error
@@ -97,7 +98,7 @@ def async_stream_of(open_stream: Open) -> Callable[..., Any]:
                 try:
                     step, value = generator.asend, (yield item)
                 except GeneratorExit:
-                    await generator.aclose()
+                    await _async_step(prediction, lambda _: generator.aclose(), None)
                     raise
                 except BaseException as error:  # noqa: BLE001 - thrown into the user's generator
                     step, value = generator.athrow, error

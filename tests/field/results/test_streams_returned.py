@@ -139,6 +139,49 @@ def test_a_stream_that_is_closed_after_its_output_is_a_prediction(
     assert sum(point["value"] for point in metrics["ml.prediction.active"]) == 0
 
 
+def answer_at_the_end(features: Any) -> Iterator[str]:
+    try:
+        yield "yes"
+        yield "no"
+    finally:
+        otel_ml.current_prediction().set_output(prediction="yes", score=0.9)
+
+
+async def answer_at_the_end_async(features: Any) -> AsyncIterator[str]:
+    try:
+        yield "yes"
+        yield "no"
+    finally:
+        await asyncio.sleep(0)
+        otel_ml.current_prediction().set_output(prediction="yes", score=0.9)
+
+
+@pytest.mark.parametrize("is_tracked_itself", [True, False])
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_stream_that_is_closed_can_set_its_output_at_its_end(
+    kit: InMemoryTelemetry, is_async: bool, is_tracked_itself: bool
+) -> None:
+    """The prediction is current in the `finally` of a stream whose reader stopped, and what is set there counts."""
+    source: Any = answer_at_the_end_async if is_async else answer_at_the_end
+    track = otel_ml.Model("writer", "1").track
+    stream = (track(source) if is_tracked_itself else track(lambda features: source(features)))({"a": 1})
+
+    async def read_one() -> None:
+        await anext(stream)
+        await stream.aclose()
+
+    if is_async:
+        asyncio.run(read_one())
+    else:
+        next(stream)
+        stream.close()
+    metrics = kit.metrics()
+
+    counted = {p["attributes"].get("ml.prediction.class"): p["value"] for p in metrics["ml.predictions"] if p["value"]}
+    assert counted == {"yes": 1}
+    assert not [point for point in metrics["ml.prediction.errors"] if point["value"]]
+
+
 def test_a_stream_that_fails_after_its_output_has_failed(kit: InMemoryTelemetry) -> None:
     """Only a reader that stops makes a prediction of it, not an error of the stream."""
 
