@@ -14,6 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from otel_ml import ConfigError, _guard, instrument_fastapi, semconv
+from otel_ml.testing import InMemoryTelemetry
 
 DURATION = "http.server.request.duration"
 ACTIVE = "http.server.active_requests"
@@ -194,6 +195,16 @@ def fastapi_application_with_routers(memory, folder):
     return app
 
 
+PATHS_BELOW_MOUNTS = {
+    "/tenants/7/leaf/1": "/tenants/{tenant}/leaf/{leaf}",
+    "/tenants/7/deep/2/leaf": "/tenants/{tenant}/deep/{deep}/leaf",
+    "/tenants/7/none": "/tenants/{tenant}/{path}",
+    "/tenants/7/deep/2/none": "/tenants/{tenant}/deep/{deep}/{path}",
+    "/files/none.txt": "/files/{path}",
+    "/plain/1/2": "/plain/{path}",
+}
+
+
 @pytest.mark.parametrize("build", [starlette_application, fastapi_application, fastapi_application_with_routers])
 def test_the_route_of_a_mounted_starlette_application_is_the_whole_template(memory, client_of, tmp_path, build):
     """A route below a mount has its whole template, and what no route serves has that of the mount, once.
@@ -202,19 +213,27 @@ def test_the_route_of_a_mounted_starlette_application_is_the_whole_template(memo
     """
     client = client_of(build(memory, tmp_path))
 
-    for path in ["/tenants/7/leaf/1", "/tenants/7/deep/2/leaf", "/tenants/7/none", "/tenants/7/deep/2/none"]:
-        client.get(path)
-    for path in ["/files/none.txt", "/plain/1/2"]:
+    for path in PATHS_BELOW_MOUNTS:
         client.get(path)
 
-    assert [span.attributes.get("http.route") for span in memory.spans()] == [
-        "/tenants/{tenant}/leaf/{leaf}",
-        "/tenants/{tenant}/deep/{deep}/leaf",
-        "/tenants/{tenant}/{path}",
-        "/tenants/{tenant}/deep/{deep}/{path}",
-        "/files/{path}",
-        "/plain/{path}",
-    ]
+    assert [span.attributes.get("http.route") for span in memory.spans()] == list(PATHS_BELOW_MOUNTS.values())
+
+
+def test_the_route_below_a_mount_is_the_same_on_the_fast_path(client_of, tmp_path):
+    """What the fast path reports is the whole template too, on spans and metrics."""
+    with InMemoryTelemetry() as kit:
+        app = FastAPI()
+        app.router.routes.extend(starlette_routes(tmp_path))
+        instrument_fastapi(app)
+        client = client_of(app)
+        for path in PATHS_BELOW_MOUNTS:
+            client.get(path)
+        spans, metrics = kit.spans(), kit.metrics()
+
+    routes = list(PATHS_BELOW_MOUNTS.values())
+    assert [span["attributes"].get("http.route") for span in spans] == routes
+    measured = {point["attributes"].get("http.route") for point in metrics["http.server.request.duration"]}
+    assert measured == set(routes)
 
 
 def test_a_router_added_after_the_first_request_is_observed(memory, client_of):

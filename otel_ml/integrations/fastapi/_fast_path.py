@@ -89,7 +89,7 @@ class FastExchange(Exchange, _native_telemetry.NativeTelemetry):  # type: ignore
         elapsed_ns = now() - self._began_ns
         self._active.finished += 1
         route = self.route
-        if type(route) is not str:
+        if type(route) is not str or route.endswith(_route_template.BELOW_MOUNT):
             route = self.find_route()
         if error is None and self._complete and type(status) is int and status < 500:
             found: Found = (*self._key, route, status, None)

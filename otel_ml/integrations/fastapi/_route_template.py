@@ -11,7 +11,7 @@ from starlette.routing import Mount
 from otel_ml.integrations.fastapi._attributes import Scope
 from otel_ml.integrations.fastapi._native_telemetry import SCOPE_KEY
 
-_BELOW_MOUNT: Final = "/{path}"
+BELOW_MOUNT: Final = "/{path}"
 """What a mount's template ends with: any path below it."""
 _flat: Callable[[Iterable[Any]], Iterable[Any]] = getattr(routing, "iter_route_contexts", iter)
 """FastAPI < 0.137.2 keeps a flat list of routes."""
@@ -30,7 +30,7 @@ def find_route(scope: Scope, native: Any, root: str, routes: Iterable[Any]) -> s
     if not isinstance(known, str):
         return _route_in_scope(scope, root, routes)
     # FastAPI does not see the routes of a Starlette application that is mounted
-    return (_route_in_scope(scope, root, routes) or known) if known.endswith(_BELOW_MOUNT) else known
+    return (_route_in_scope(scope, root, routes) or known) if known.endswith(BELOW_MOUNT) else known
 
 
 def _route_in_scope(scope: Scope, root: str, routes: Iterable[Any]) -> str | None:
@@ -43,7 +43,7 @@ def _route_in_scope(scope: Scope, root: str, routes: Iterable[Any]) -> str | Non
     if not isinstance(path, str):
         return None
     if isinstance(scope.get("route"), Mount):
-        path = _BELOW_MOUNT  # the root path has the mount already
+        path = BELOW_MOUNT  # the root path has the mount already
     mounted = scope.get("root_path", "")[len(root.rstrip("/")) :]
     if not mounted:
         return root.rstrip("/") + path
@@ -67,7 +67,7 @@ def _mount_template(routes: Iterable[Any], mounted: str) -> str | None:
         match = regex.match(mounted.rstrip("/") + "/") if regex is not None else None
         if match is None:
             continue
-        here: str = route.path_format.removesuffix(_BELOW_MOUNT)
+        here: str = route.path_format.removesuffix(BELOW_MOUNT)
         rest = match.group("path").rstrip("/")
         below = _mount_template(mount.routes, "/" + rest) if rest else ""
         if below is not None:
