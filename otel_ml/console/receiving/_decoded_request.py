@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import semconv
-from otel_ml.console.receiving._values import Trimmer, digest, dump, scalar_text
+from otel_ml.console.receiving._values import SCOPE_LIMIT, Trimmer, digest, dump, scalar_text
 from otel_ml.console.storage._tables import Provenance
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class DecodedRequest:
             resource=dump(attributes),
             service_name=scalar_text(attributes.get(semconv.SERVICE_NAME)) or unnamed,
             scope=self.trimmer.optional_line(scope.name),
-            scope_attributes=self.trimmer.attributes(scope.attributes),
+            scope_attributes=self.trimmer.attributes(scope.attributes, SCOPE_LIMIT),
             received_ns=self.received_ns,
             identity=digest(
                 resource.SerializeToString(deterministic=True), scope.SerializeToString(deterministic=True)

@@ -19,6 +19,8 @@ TEXT_LIMIT = 16 << 10
 """Characters of one name, message or attribute value."""
 ATTRIBUTES_LIMIT = 64 << 10
 """Characters of all attributes of one record, as JSON."""
+SCOPE_LIMIT = 2 << 10
+"""Characters of all attributes of one scope, which each of its records repeats."""
 BODY_LIMIT = 1 << 20
 """Characters of one log body; room for a batch of a hundred rows."""
 INT64_MAX = (1 << 63) - 1
@@ -57,10 +59,10 @@ class Trimmer:
         self.trimmed += len(value) > limit
         return block(value, limit)
 
-    def attributes(self, pairs: Iterable[KeyValue]) -> dict[str, Any]:
+    def attributes(self, pairs: Iterable[KeyValue], limit: int = ATTRIBUTES_LIMIT) -> dict[str, Any]:
         """Attributes as plain values; the first of a repeated key wins, those beyond the limit are dropped."""
         plain: dict[str, Any] = {}
-        remaining = ATTRIBUTES_LIMIT
+        remaining = limit
         for pair in pairs:
             value = self.value(pair.value)
             if isinstance(value, str) and pair.key.startswith(_PRINTED):

@@ -59,8 +59,8 @@ def limit(given: float) -> str:
 
 
 def _three(given: float) -> str:
-    """Three significant figures, or all whole ones."""
-    return f"{given:,.0f}" if abs(given) >= 999.5 else f"{given:#.3g}".rstrip(".")
+    """Three significant figures, or all whole ones up to where nobody reads them."""
+    return f"{given:,.0f}" if 999.5 <= abs(given) < _VAST else f"{given:#.3g}".rstrip(".")
 
 
 def clock(moment: str, length: int = 19) -> str:

@@ -12,7 +12,7 @@ import threading
 import zlib
 
 import pytest
-from console_feed import PROTOBUF, Client, counter, logs, metrics, record, span, traces
+from console_feed import PROTOBUF, Client, counter, logs, metrics, pairs, record, span, traces
 
 from otel_ml.console._threads import BusyError, Threads
 from otel_ml.console.receiving import _otlp_http
@@ -75,6 +75,24 @@ def test_a_request_of_countless_records_is_refused(start):
     body = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[' + b"{}," * 5000 + b"{}]}]}]}"
     assert console.send("/v1/logs", body, content_type="application/json").status == 413
     assert console.ingest.status()["received"] == 100
+
+
+def test_attributes_of_a_scope_are_few_since_each_record_repeats_them():
+    """A request of half a megabyte would be gigabytes of rows; attributes beyond the limit are left out and counted."""
+    many = pairs({"first": "kept"} | {f"text{at}": "x" * 900 for at in range(60)})
+    for name, table, message in (
+        ("traces", "spans", traces(span())),
+        ("logs", "logs", logs(record("line"))),
+        ("metrics", "points", metrics(counter(1))),
+    ):
+        resources, scopes, _ = _otlp_http.SIGNALS[name].levels
+        scoped = getattr(getattr(message, resources)[0], scopes)[0]
+        scoped.scope.attributes.extend(many)
+        decoded = _otlp_http.rows(name, message.SerializeToString(), PROTOBUF, 100)
+        (row,) = decoded.rows[table]
+        assert "kept" in row.attributes
+        assert len(row.attributes) < 3000
+        assert decoded.trimmed == 1
 
 
 def test_abandoned_work_counts_until_it_ends():

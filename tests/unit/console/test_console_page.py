@@ -69,7 +69,7 @@ def test_odd_traces_are_drawn():
     [
         (None, None), (0.0, "0 s"), (0.00123, "1.23 ms"), (1.5, "1.50 s"), (125.0, "125 s"), (4000.0, "4,000 s"),
         (0.000002, "2.00 µs"), (2e-9, "2 ns"), (-0.5, "-500 ms"), (0.0009996, "1.00 ms"), (0.9996, "1.00 s"),
-        (999.7, "1,000 s"), (0.09997, "100 ms"),
+        (999.7, "1,000 s"), (0.09997, "100 ms"), (1e300, "1.00e+300 s"), (-1e15, "-1.00e+15 s"), (5e-324, "0 ns"),
     ],
 )  # fmt: skip
 def test_durations_have_a_unit_that_fits(given, shown):
@@ -204,6 +204,7 @@ def test_control_characters_are_replaced(console):
         (3 * 2**20, "3.00 MiB"),
         (999.7 * 2**10, "1,000 KiB"),
         (1000 * 2**20, "1,000 MiB"),
+        (1e300, "9.09e+287 TiB"),
     ],
 )
 def test_bytes_have_a_fitting_unit(given, shown):
