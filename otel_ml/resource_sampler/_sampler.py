@@ -140,7 +140,7 @@ class ResourceSampler:
             thread.join(timeout)
 
     def announce_end(self) -> None:
-        """Reports an interval of 0 from now on, by which a sampler that was stopped differs from a lost one."""
+        """Reports an interval of 0 until the next start, by which a sampler that was stopped differs from a lost one."""
         self._is_ending = True
 
     def __enter__(self) -> ResourceSampler:  # noqa: PYI034 - Self is newer than Python 3.10
@@ -228,7 +228,7 @@ class ResourceSampler:
         registry.create(meter, provider, self._observed())
         self.instrument(meter)
         with self._lock:
-            self._wanted = True
+            self._wanted, self._is_ending = True, False
             self._spawn()
 
     def _observed(self) -> Iterator[semconv.Metric]:

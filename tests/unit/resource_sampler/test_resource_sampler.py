@@ -332,6 +332,22 @@ print(seen)
     assert (finished.stdout, finished.stderr) == ("[True, False, True]\n", "")
 
 
+def test_a_sampler_that_starts_again_after_its_end_has_its_interval(provider):
+    """The end that was announced is over with the next start, so that *SamplerDown* sees this one fail."""
+    sampler = ResourceSampler(0.05, sources=[Scripted(1)], meter=provider.meter, budget=64)
+    name = semconv.SAMPLER_INTERVAL.name
+
+    def interval():
+        return [point.value for point in sampler.observations(name)]
+
+    with sampler:
+        wait_for(lambda: interval() == [0.05])
+        sampler.announce_end()
+        assert interval() == [0.0]
+    with sampler:
+        wait_for(lambda: interval() == [0.05])
+
+
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_shows_nothing_of_its_parent_and_samples_on_demand(provider, collect):
