@@ -140,7 +140,7 @@ class ResourceSampler:
             thread.join(timeout)
 
     def announce_end(self) -> None:
-        """Reports an interval of 0 until the next start, by which a sampler that was stopped differs from a lost one."""
+        """Reports an interval of 0 until the next start: a sampler that was stopped differs from a lost one."""
         self._is_ending = True
 
     def __enter__(self) -> ResourceSampler:  # noqa: PYI034 - Self is newer than Python 3.10
