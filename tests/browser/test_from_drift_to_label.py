@@ -138,6 +138,7 @@ def test_a_late_label_appears_on_the_open_page(visit, filled):
     expect(page.locator("nav.kinds [aria-current]")).to_have_text("Unlabelled")
     page.locator("[data-list] tbody a").first.click()
     expect(page.locator(".strip")).to_contain_text("has not arrived")
-    filled.feed(logs(label("late", "1", correct=False, trace="cc" * 16, at=now() + 5 * MS)))
+    # a right one, so that the other tests find as many wrong ones in any order
+    filled.feed(logs(label("late", "0", correct=True, trace="cc" * 16, at=now() + 5 * MS)))
     update(page)
-    expect(page.locator(".strip")).to_contain_text("1 ✗")
+    expect(page.locator(".strip")).to_contain_text("0 ✓")
