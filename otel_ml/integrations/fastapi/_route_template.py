@@ -35,8 +35,6 @@ def find_route(scope: Scope, native: Any, root: str, routes: Iterable[Any]) -> s
 
 def _route_in_scope(scope: Scope, root: str, routes: Iterable[Any]) -> str | None:
     context = (scope.get("fastapi") or {}).get("effective_route_context")
-    if isinstance(getattr(context, "original_route", None), Mount):
-        context = None  # that of an included router, and not of the application that it mounts
     path = getattr(context, "path_format", None) or getattr(scope.get("route"), "path_format", None)
     if path is None and "route" not in scope:
         path = _path_of_endpoint(scope.get("endpoint"), routes)

@@ -58,6 +58,7 @@ def memory(tree):
         pytest.param((2 * GIB, 2 * GIB - 9, 5), (GIB, 4, 1), (GIB, 14), id="both limits, and a full pod"),
         pytest.param((2 * GIB, GIB, 0), (GIB, GIB - 9, 5), (GIB, 14), id="both limits, and a full container"),
         pytest.param((2 * GIB, 3 * GIB, 5), (0, GIB, 1), (2 * GIB, 0), id="a limit that was lowered below the usage"),
+        pytest.param((2 * GIB, 3, 5), (0, 0, 0), (2 * GIB, 2 * GIB), id="a cache that grew after the usage was read"),
         pytest.param((0, 2 * GIB, 5), (GIB, 4, 1), (GIB, GIB - 3), id="a pod without a limit"),
         pytest.param((0, 2 * GIB, 5), (0, 4, 1), (None, None), id="no limit"),
     ],
