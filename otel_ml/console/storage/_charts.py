@@ -3,7 +3,6 @@
 # ruff: noqa: S608 - names of tables and columns are ours, everything from outside is a parameter
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -25,6 +24,8 @@ RESOURCES: Final = (
 )
 """How the names of the metrics of machines, processes and GPUs begin."""
 _CUMULATIVE: Final = 2
+_MOST: Final = 1e300
+"""The largest figure of a chart. A gauge that knows no limit has the largest float."""
 IS_COUNTED: Final = "(monotonic or temporality = 1)"
 """Whether a sum is drawn as a rate, as SQL: a counter, and each one that says how much it changed, not where it is."""
 _SECOND: Final = 10**9
@@ -172,8 +173,8 @@ def _series(facts: dict[str, Any], figures: dict[str, list[float | None]]) -> di
 
 
 def _finite(value: float | None) -> float | None:
-    """A chart and JSON have no place for not-a-number and infinities."""
-    return value if value is not None and math.isfinite(value) else None
+    """A chart and JSON have no place for not-a-number and infinities, nor for what soon becomes one in a sum."""
+    return value if value is not None and abs(value) <= _MOST else None
 
 
 def _level_figures(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[int, dict[str, float | None]]]:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import sys
 
 import duckdb
 import pandas as pd
@@ -123,6 +124,16 @@ def test_a_figure_that_is_none_breaks_no_page(console, figure):
     )
     for path in PAGES:
         assert console.send(path).status == 200, path
+
+
+@pytest.mark.parametrize("figure", [sys.float_info.max, -sys.float_info.max, 1e301])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_largest_float_breaks_no_chart(console, kind, figure):
+    """Senders write the largest float for what has no limit: its metric has a page, and its chart leaves it out."""
+    name = f"limit.{kind}.{figure}"
+    console.feed(*(metrics(of_kind(kind, name, figure, now() - at * 600 * 10**9, [])) for at in range(3)))
+    for path in (f"/metrics?range=1h&name={name}", f"/metrics?range=1h&text={name}", f"/api/series?name={name}"):
+        assert console.send(path.replace("+", "%2B")).status == 200, path
 
 
 def test_a_spreadsheet_runs_nothing_of_a_csv_file(console):
