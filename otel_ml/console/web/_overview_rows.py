@@ -55,7 +55,7 @@ def model_rows(cursor: duckdb.DuckDBPyConnection, window: TimeRange, span: Span)
             **(traffic.get(name) or nothing),
             "versions": versions.get(name, []),
             **verdicts(features.get(name, [])),
-            **_main_figures(name, versions.get(name, []), figures),
+            **main_figures(name, versions.get(name, []), figures),
         }
         for name in sorted({*traffic, *features, *(each.model for each in figures)})
         if name
@@ -86,7 +86,7 @@ def verdicts(features: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _main_figures(name: str, versions: list[dict[str, Any]], figures: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+def main_figures(name: str, versions: list[dict[str, Any]], figures: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     """Returns the figures of the primary version with the most calls, of those that need attention if some do.
 
     A bad version has few calls when it is new, and must not hide behind the one that it replaces. Without events it is

@@ -372,6 +372,8 @@ def test_a_bad_version_does_not_hide_behind_the_one_that_it_replaces(console):
     assert "fraud accuracy is 0.400 version 2.0.0; training 0.800; beyond noise" in shown
     link = re.search(r'href="(/performance[^"]*)"><span class="what">', console.send("/?range=1h").body.decode())
     assert "0.400" in console.send(link[1].replace("&amp;", "&")).body.decode()
+    assert "Accuracy 0.400 2.0.0, training 0.800" in page(console, "/model?model=fraud&range=1h")
+    assert "Accuracy 0.400" in page(console, "/performance?model=fraud&range=1h")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from otel_ml.console.performance._counts import ModelVersion
 from otel_ml.console.performance._summary import summaries
 from otel_ml.console.storage import _counted, _feature_verdicts
 from otel_ml.console.storage._model_traffic import model_traffic
-from otel_ml.console.web._overview_rows import verdicts
+from otel_ml.console.web._overview_rows import main_figures, verdicts
 from otel_ml.console.web.charts._model_charts import (
     classes_table,
     heat_table,
@@ -54,6 +54,7 @@ def _read(cursor: duckdb.DuckDBPyConnection, window: TimeRange, wanted: Span) ->
     return {
         "is_sample": found.is_sample,
         "total": found.total,
+        "main": main_figures(name, found.versions, figures),
         "versions": [
             row | figures.get(ModelVersion(name, row["version"] or "", row["role"] or ""), unknown)
             for row in found.versions

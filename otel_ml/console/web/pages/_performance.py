@@ -45,10 +45,15 @@ def routes(frame: Frame) -> list[BaseRoute]:
 
 
 def _chosen(versions: list[dict[str, Any]], wanted: QueryParams) -> dict[str, Any] | None:
-    """Returns the version of the address, or the one with the most labels."""
+    """Returns the version of the address, else as on the overview: a primary one, worse than in training if one is."""
     asked = {name: wanted[name] for name in ("version", "role") if wanted.get(name)}
     fitting = [each for each in versions if all(each[name] == asked[name] for name in asked)]
-    return max(fitting or versions, key=_labels, default=None)
+    return max(fitting or versions, key=_first, default=None)
+
+
+def _first(version: dict[str, Any]) -> tuple[bool, bool, float]:
+    is_worse = any(row["is_worse"] for row in version["figures"])
+    return version["role"] in {"", "primary"}, is_worse, _labels(version)
 
 
 def _labels(version: dict[str, Any]) -> float:
