@@ -70,10 +70,10 @@ def define(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the demo; 0 if everything that was sent was read back from the store."""
     demo = Demo(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # each ends the processes in order
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    endings = [signal.SIGTERM, signal.SIGINT]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # not under nohup
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
+        endings.append(signal.SIGHUP)
+    _interrupt_once(*endings)
     try:
         return demo.run()
     except KeyboardInterrupt:
@@ -81,6 +81,18 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
     finally:
         demo.stop()
+
+
+def _interrupt_once(*signals: signal.Signals) -> None:
+    """Lets the first of the signals raise KeyboardInterrupt; a second one would cut short the end of the processes."""
+
+    def interrupt(*_: object) -> None:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for each in signals:
+        signal.signal(each, interrupt)
 
 
 class Demo:

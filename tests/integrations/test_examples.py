@@ -73,6 +73,24 @@ def test_the_demo_ends_with_its_terminal(tmp_path) -> None:
         assert probe.connect_ex(("127.0.0.1", console_port)) != 0
 
 
+def test_a_second_signal_does_not_interrupt_the_end() -> None:
+    """Ctrl-C twice, or a terminal whose shell repeats SIGHUP, leaves no process of the demo behind."""
+    code = """
+import os, signal, time
+from otel_ml.cli.demo import _interrupt_once
+_interrupt_once(signal.SIGTERM, signal.SIGHUP)
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+except KeyboardInterrupt:
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        os.kill(os.getpid(), each)
+    print("ended in order")
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ended in order\n", "")
+
+
 def test_the_demo_reads_back_what_it_sent(tmp_path) -> None:
     """`otel-ml demo --drift` trains, serves, sends people and batches, labels them, and reads all of it back."""
     service_port, console_port = map(str, free_ports(2))
