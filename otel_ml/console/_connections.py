@@ -32,7 +32,6 @@ class Connection(_Protocol):  # type: ignore[misc]
     max_connections: int
     by_grpc: Callable[[], None]
     """Called for each connection that begins as gRPC does."""
-    _is_new = True
     _deadline: asyncio.TimerHandle | None = None
     waiting_position = 0
     """Position in the order in which connections began to wait; the clock of the loop is too coarse for that."""
@@ -43,9 +42,8 @@ class Connection(_Protocol):  # type: ignore[misc]
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        if self._is_new and data.startswith(_HTTP_2):
+        if data.startswith(_HTTP_2):
             self.by_grpc()
-        self._is_new = False
         super().data_received(data)
         self._watch()
 
