@@ -118,11 +118,11 @@ def test_only_the_last_day_counts(console, profile):
 
 def test_the_page_shows_the_verdict(console, profile):
     """The most severe feature comes first; a model without a reference says what is missing."""
-    console.feed(metrics(*messages(exported(profile, CHANGES["dropped"](draw(2)), "a/b"))))
+    console.feed(metrics(*messages(exported(profile, CHANGES["dropped"](draw(2)), "a/b"))), logs(prediction()))
     page = console.send("/data?model=a%2Fb&range=3d").body.decode()
     assert page.index(">absent</span>") < page.index(">ok</span>")
     assert "100.0 %" in page
-    assert "A model with a profile exports one" in console.send("/data?model=other").body.decode()
+    assert "A model with a profile exports one" in console.send("/data?model=fraud").body.decode()
 
 
 def test_a_prediction_leads_to_its_model(console):
