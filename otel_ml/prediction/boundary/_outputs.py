@@ -156,23 +156,19 @@ def recognise(  # noqa: PLR0913 - keyword-only
     opened = open_result(result)
     row = None if batch or (rows or 1) > 1 else attempt(_row_of_series, opened)
     if row is not None:
-        named = recognise(
-            row,
-            task=task,
-            classes=classes,
-            batch=batch,
-            rows=rows,
-            columns=columns,
-            score_of=score_of,
-            wants_shares=wants_shares,
-        )
+        named = _by_rules(row, row, how)
         # names that are no declared classes leave a vector of probabilities in the order of the classes
         if named is not None and (classes is None or {None, *classes}.issuperset(named.classes)):
             return named
-    output = _several(find_parts(opened, how), how) if task in SEVERAL else None
-    if output is None and task != "multilabel":
+    return _by_rules(result, opened, how)
+
+
+def _by_rules(result: object, opened: Any, how: OutputRules) -> Output | None:
+    """Reads a result of which `opened` is what stands inside."""
+    output = _several(find_parts(opened, how), how) if how.task in SEVERAL else None
+    if output is None and how.task != "multilabel":
         output = _recognised(opened, how)
-    if output is None and opened is not result and task not in CLASSIFICATION and columns is None:
+    if output is None and opened is not result and how.task not in CLASSIFICATION and how.columns is None:
         output = _recognised(result, how)  # the answer of a language model may be a JSON text
     return _finished(output, how)
 
